@@ -1,0 +1,1 @@
+"""What is in stock, what it should be, and what to order."""

@@ -1,0 +1,1 @@
+"""Top floor: what runs: definitions, jobs, schedules, sensors and the command line."""

@@ -1,0 +1,140 @@
+"""Where an installation lives and which brand it works for.
+
+Belongs here: reading environment variables and `luxauto.yaml`, and the defaults. Does not belong here: opening what the
+settings point at (`store`, `lake`), or any secret's value (`vault`).
+
+Precedence: environment variable, then `$LUXAUTO_HOME/luxauto.yaml`, then the default.
+"""
+
+import os
+import re
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+FILE_NAME = "luxauto.yaml"
+DEFAULT_BRAND = "maison"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and says what to do."""
+
+
+class BrandSettings(BaseModel):
+    """What one brand is called and how its books are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "Maison"
+    base_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    timezone: str = "Europe/Paris"
+    books_start: date = Field(date(2020, 1, 1), description="First day of the daily partitions.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is not an IANA time zone such as Europe/Paris") from error
+        return value
+
+
+class Settings(BaseModel):
+    """One installation, seen from one brand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path
+    database_url: str
+    lake_url: str
+    brand: str = Field(DEFAULT_BRAND, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    automation: bool = Field(False, description="Schedules and sensors start switched on.")
+    prophet_skus: int = Field(300, ge=0, description="How many of the biggest SKUs get a Prophet model.")
+    brands: dict[str, BrandSettings] = Field(default_factory=dict)
+
+    @property
+    def current(self) -> BrandSettings:
+        """The brand that this process works for."""
+        return self.brands.get(self.brand, BrandSettings())
+
+    @property
+    def file(self) -> Path:
+        return self.home / FILE_NAME
+
+    @property
+    def dagster_home(self) -> Path:
+        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster").absolute()
+
+
+_VARIABLES = {
+    "brand": "LUXAUTO_BRAND",
+    "automation": "LUXAUTO_AUTOMATION",
+    "prophet_skus": "LUXAUTO_PROPHET_SKUS",
+    "lake_url": "LUXAUTO_LAKE_URL",
+    "database_url": "DATABASE_URL",
+}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings of this process.
+
+    Raises SettingsError naming the field, its value and the remedy.
+    """
+    home = Path(os.environ.get("LUXAUTO_HOME") or ".luxauto").absolute()
+    values: dict[str, object] = {"database_url": f"sqlite:///{home / 'store.db'}", "lake_url": str(home / "lake")}
+    values |= _read_file(home / FILE_NAME)
+    values |= {field: os.environ[name] for field, name in _VARIABLES.items() if os.environ.get(name)}
+    values |= {field: value for field, value in overrides.items() if value is not None}
+    values["database_url"] = normalise_database_url(str(values["database_url"]))
+    try:
+        return Settings.model_validate({**values, "home": home})
+    except ValidationError as error:
+        raise SettingsError(_explain(error, home)) from error
+
+
+def save_brand(settings: Settings, slug: str, brand: BrandSettings, **top_level: object) -> Settings:
+    """Write one brand's settings into `luxauto.yaml`, keeping what else is there, and return the settings as now read."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    values = _read_file(settings.file)
+    brands = values.setdefault("brands", {})
+    assert isinstance(brands, dict)
+    brands[slug] = brand.model_dump(mode="json")
+    values.setdefault("brand", slug)
+    values |= top_level
+    temporary = settings.file.with_suffix(".tmp")
+    temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    temporary.replace(settings.file)
+    return load_settings(brand=settings.brand)
+
+
+def normalise_database_url(url: str) -> str:
+    """Name the PostgreSQL driver, which SQLAlchemy 2.1 would otherwise take to be psycopg 3."""
+    return re.sub(r"^(postgres|postgresql)://", "postgresql+psycopg2://", url)
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    if not path.exists():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"{path} is not valid YAML: {error}. Mend it or delete it and run `luxauto init`."
+        ) from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold a mapping of settings. Delete it and run `luxauto init`.")
+    return values
+
+
+def _explain(error: ValidationError, home: Path) -> str:
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"])
+        variable = _VARIABLES.get(field)
+        where = f"the variable {variable} or {home / FILE_NAME}" if variable else str(home / FILE_NAME)
+        lines.append(f"setting `{field}` = {problem['input']!r}: {problem['msg']}. Correct it in {where}.")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Alembic migrations. Forwards only; each runs on SQLite and on PostgreSQL."""

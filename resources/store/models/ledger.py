@@ -1,0 +1,94 @@
+"""Money: rates, money events, and the double-entry ledger. Amounts are integer minor units beside their currency."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from resources.store.types import Base, Code, Currency, Id, MinorUnits, big_integer, one_of, refers_to
+
+
+class FxRate(Base):
+    """Units of `quote` for one unit of `base` on a day, as a source gave it."""
+
+    __tablename__ = "fx_rates"
+    __table_args__ = (UniqueConstraint("brand_id", "base", "quote", "rate_date", "source"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    base: Mapped[Currency]
+    quote: Mapped[Currency]
+    rate_date: Mapped[date]
+    rate: Mapped[Decimal]
+    source: Mapped[Code]
+    fetched_at: Mapped[datetime]
+
+
+class Transaction(Base):
+    """A money event: what an order brought in, what a refund gave back, an expense, a transfer."""
+
+    __tablename__ = "transactions"
+    __table_args__ = (UniqueConstraint("brand_id", "order_id", "type"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    type: Mapped[str] = one_of(
+        "transaction_type", "sale", "refund", "purchase", "adjustment", "transfer", "expense", "revenue"
+    )
+    order_id: Mapped[int | None] = refers_to("orders.id")
+    amount_minor: Mapped[MinorUnits] = mapped_column(doc="Sum of the order's lines; negative for refunds")
+    currency: Mapped[Currency]
+    occurred_at: Mapped[datetime]
+    details: Mapped[dict[str, Any] | None]
+
+
+class Account(Base):
+    """A line of the chart of accounts."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (UniqueConstraint("brand_id", "code"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    code: Mapped[Code]
+    name: Mapped[str]
+    type: Mapped[str] = one_of("account_type", "asset", "liability", "equity", "revenue", "expense")
+
+
+class JournalEntry(Base):
+    """A dated set of postings that sums to zero in every currency. Append only: a correction is a further entry."""
+
+    __tablename__ = "journal_entries"
+    __table_args__ = (
+        UniqueConstraint("brand_id", "key"),
+        Index("ix_journal_entries_day", "brand_id", "entry_date"),
+        Index("ix_journal_entries_order", "order_id"),
+    )
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    key: Mapped[str] = mapped_column(String(255), doc="Identity of the business event, so that it is posted once")
+    entry_date: Mapped[date]
+    recorded_at: Mapped[datetime]
+    description: Mapped[str]
+    order_id: Mapped[int | None] = refers_to("orders.id")
+    reversal_of: Mapped[int | None] = refers_to("journal_entries.id")
+
+
+class Posting(Base):
+    """An amount on an account: debit positive, credit negative."""
+
+    __tablename__ = "postings"
+    __table_args__ = (Index("ix_postings_entry", "entry_id"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    entry_id: Mapped[int] = mapped_column(big_integer)
+    account_id: Mapped[int] = refers_to("accounts.id")
+    amount_minor: Mapped[MinorUnits]
+    currency: Mapped[Currency]
+    base_amount_minor: Mapped[int | None] = mapped_column(
+        BigInteger, doc="In the brand's base currency at the day's rate; empty where no rate is known"
+    )
