@@ -3,9 +3,9 @@
 What belongs here: turning a small frame into the bytes of a picture, PNG (for metadata) or SVG (for a page).
 What does not: deciding what to draw, computing it, or writing it anywhere.
 
-Matplotlib is imported inside the functions, so importing this module costs nothing. Only its object API is used,
-never pyplot, and one lock guards its global settings: a chart may be asked for from any thread. The same input
-gives the same bytes on the same machine.
+Matplotlib is imported inside the functions, so importing this module costs nothing. Only its object API is
+used, never pyplot, and one lock guards its global settings: a chart may be asked for from any thread. The
+same input gives the same bytes on the same machine.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -40,7 +41,12 @@ POCKET: Size = (350, 250)
 
 IVORY, INK, MUTED, HAIRLINE = "#FBF8F2", "#1F1C18", "#6A6358", "#E3DBCC"
 GOLD, WINE, SAGE, SLATE, SAND = "#B08A3A", "#7A2E3A", "#6F7F6C", "#55657B", "#CDBF9F"
-SERIES = (INK, GOLD, SLATE, WINE, SAGE, SAND)
+UMBER = "#4F463B"
+LINES = (INK, GOLD, SLATE, WINE, SAGE, SAND)
+BARS = (UMBER, GOLD, SLATE, WINE, SAGE, SAND)
+BARS_UNDER_A_LINE = (SAND, GOLD, SLATE, WINE, SAGE)
+
+MINUS = "\N{MINUS SIGN}"
 
 _DPI = 100
 _PALETTE = 64
@@ -52,8 +58,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class Unit:
     """How the numbers of a chart are written.
 
-    `currency` is an ISO 4217 code, or None for plain numbers; the values of a chart in a currency are its minor
-    units, `exponent` decimals below the unit. `percent` says that values are shares: 0.25 is written 25 %.
+    `currency` is an ISO 4217 code, or None for plain numbers; the values of a chart in a currency are its
+    minor units, `exponent` decimals below the unit. `percent` says that values are shares: 0.25 is 25 %.
     """
 
     currency: str | None = None
@@ -62,22 +68,24 @@ class Unit:
 
     def exact(self, value: float) -> str:
         """A tick of an axis: short, and never rounded to something else than where the tick stands."""
-        return self._written(value, lambda number: f"{number:g}")
+        return self._written(value, lambda number: f"{number:,g}")
 
     def rounded(self, value: float) -> str:
         """A value beside its bar: three significant digits, whole numbers in full below ten thousand."""
-        return self._written(value, lambda number: f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}")
+        return self._written(
+            value, lambda number: f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+        )
 
     def _written(self, value: float, digits: Callable[[float], str]) -> str:
         if self.percent:
-            return f"{digits(value * 100)} %".replace("-", "−")
+            return f"{digits(value * 100)} %".replace("-", MINUS)
         number = abs(value) / 10**self.exponent
         scale, suffix = 1.0, ""
         for size, letters in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
             if float(f"{number:.3g}") >= size and (self.currency or number >= 10_000):
                 scale, suffix = size, letters
                 break
-        sign = "−" if value < 0 and digits(number / scale).strip("0.,") else ""
+        sign = MINUS if value < 0 and digits(number / scale).strip("0.,") else ""
         return f"{sign}{_symbol(self.currency)}{digits(number / scale)}{suffix}"
 
 
@@ -98,14 +106,14 @@ def line_chart(
 ) -> bytes:
     """Lines over time or over a number: one line for each column of `ys`, named after the column.
 
-    `x` is a column of dates, datetimes or numbers, in any order; the `ys` are numeric, in the unit that `unit`
-    says (minor units for a currency). A null leaves a gap in the line. An empty frame draws "no data".
+    `x` is a column of dates, datetimes or numbers, in any order; the `ys` are numeric, in the unit that
+    `unit` says (minor units for a currency). A null leaves a gap in the line. An empty frame draws "no data".
     """
 
     def draw(axes: Axes) -> None:
         rows = frame.drop_nulls(x).sort(x)
         positions = _positions(rows[x])
-        for column, colour in zip(ys, _colours(len(ys)), strict=True):
+        for column, colour in zip(ys, _cycle(LINES, len(ys)), strict=True):
             _line(axes, positions, _floats(rows[column]), colour, _name(column))
         _dress_values(axes, unit, y_label, size)
         _dress_time(axes, positions, size)
@@ -128,8 +136,8 @@ def stacked_bars(
 ) -> bytes:
     """Upright bars over dates, stacked: positive parts upwards, negative parts downwards.
 
-    `x` is a column of dates, one row a date; the `ys` are numeric, in the unit that `unit` says; `line` names a
-    column drawn as a line over the bars (a net). Dates in `provisional` are drawn pale: a month not yet over.
+    `x` is a column of dates, one row a date; the `ys` are numeric, in the unit that `unit` says; `line` names
+    a column drawn as a line over the bars (a net). Dates in `provisional` are drawn pale: months not yet over.
     An empty frame draws "no data".
     """
     columns = [*ys, line] if line else list(ys)
@@ -138,9 +146,11 @@ def stacked_bars(
         rows = frame.drop_nulls(x).sort(x)
         positions = _positions(rows[x])
         pale = {_position(day) for day in provisional}
-        _stacks(axes, rows, positions, ys, [0.35 if place in pale else 1.0 for place in positions])
+        colours = _cycle(BARS_UNDER_A_LINE if line else BARS, len(ys))
+        opacity = [0.35 if place in pale else 1.0 for place in positions]
+        _stacks(axes, rows, positions, dict(zip(ys, colours, strict=True)), opacity)
         if line:
-            _line(axes, positions, _floats(rows[line]), WINE, _name(line), marked=True)
+            _line(axes, positions, _floats(rows[line]), INK, _name(line), marked=True)
         _dress_values(axes, unit, y_label, size)
         _dress_time(axes, positions, size)
 
@@ -158,12 +168,14 @@ def bar_ranking(
 ) -> bytes:
     """Lying bars, one a label, in the given order from the top, each with its value at its end.
 
-    `values` are in the unit that `unit` says; None is written "unknown" and has no bar. Without `size` the chart
-    grows with its bars. No labels draws "no data". Raises ValueError where labels and values differ in number.
+    `values` are in the unit that `unit` says; None is written "unknown" and has no bar. Without `size` the
+    chart grows with its bars. No labels draws "no data". Raises ValueError where the numbers of labels and of
+    values differ.
     """
     if len(labels) != len(values):
         raise ValueError(
-            f"bar_ranking got {len(labels)} labels for {len(values)} values: give one value a label, None if unknown"
+            f"bar_ranking got {len(labels)} labels for {len(values)} values: "
+            "give one value a label, None if unknown"
         )
     size = size or (CARD[0], max(120, 64 + 26 * len(labels)))
 
@@ -173,7 +185,8 @@ def bar_ranking(
         axes.barh(places, known, height=0.52, color=[GOLD if value >= 0 else WINE for value in known])
         axes.set_yticks(places, [_shortened(label, size[0] // 20) for label in labels])
         axes.invert_yaxis()
-        _write_values(axes, known, ["unknown" if v is None or not math.isfinite(v) else unit.rounded(v) for v in values])
+        texts = ["unknown" if v is None or not math.isfinite(v) else unit.rounded(v) for v in values]
+        _write_values(axes, known, texts, room=105 / size[0])
 
     return _render(draw if len(labels) else None, title, fmt, size)
 
@@ -234,7 +247,14 @@ def _render(draw: Callable[[Axes], None] | None, title: str, fmt: Format, size: 
         if draw is None:
             axes.set_axis_off()
             axes.text(
-                0.5, 0.5, "no data", transform=axes.transAxes, ha="center", family=_serif(), style="italic", size=12
+                0.5,
+                0.5,
+                "no data",
+                transform=axes.transAxes,
+                ha="center",
+                family=_serif(),
+                style="italic",
+                size=12,
             )
         else:
             draw(axes)
@@ -304,7 +324,7 @@ def _house_style() -> Iterator[None]:
 
 @contextmanager
 def _without_glyph_warnings() -> Iterator[None]:
-    """A product named in a script that no installed font has is drawn as boxes; that is no cause for a warning."""
+    """A name in a script that no installed font has is drawn as boxes; that is no cause for a warning."""
     import warnings
 
     with warnings.catch_warnings():
@@ -325,17 +345,19 @@ def _line(
     neighbours = zip([False, *known], known, [*known, False][1:], strict=False)
     alone = any(now and not before and not after for before, now, after in neighbours)
     dots = "o" if marked or alone else None
-    axes.plot(positions, values, color=colour, label=name, marker=dots, markersize=3.2, markeredgewidth=0, zorder=3)
+    axes.plot(
+        positions, values, color=colour, label=name, marker=dots, markersize=3.2, markeredgewidth=0, zorder=3
+    )
 
 
 def _stacks(
-    axes: Axes, rows: pl.DataFrame, positions: list[Any], ys: Sequence[str], opacity: list[float]
+    axes: Axes, rows: pl.DataFrame, positions: list[Any], ys: dict[str, str], opacity: list[float]
 ) -> None:
     from matplotlib.colors import to_rgba
 
     above, below = [0.0] * len(positions), [0.0] * len(positions)
     width = _bar_width(positions)
-    for column, colour in zip(ys, _colours(len(ys)), strict=True):
+    for column, colour in ys.items():
         heights = [0.0 if math.isnan(value) else value for value in _floats(rows[column])]
         floors = [above[i] if height >= 0 else below[i] for i, height in enumerate(heights)]
         shades = [to_rgba(colour, alpha) for alpha in opacity]
@@ -345,8 +367,8 @@ def _stacks(
             above[i], below[i] = above[i] + max(height, 0), below[i] + min(height, 0)
 
 
-def _write_values(axes: Axes, values: Sequence[float], texts: Sequence[str]) -> None:
-    """The value at the end of each lying bar, with room for it on both sides."""
+def _write_values(axes: Axes, values: Sequence[float], texts: Sequence[str], room: float) -> None:
+    """The value at the end of each lying bar; `room` for it, a share of the span, where bars point."""
     low, high = min(0.0, *values), max(0.0, *values)
     span = (high - low) or 1.0
     for place, (value, text) in enumerate(zip(values, texts, strict=True)):
@@ -354,14 +376,14 @@ def _write_values(axes: Axes, values: Sequence[float], texts: Sequence[str]) -> 
         axes.annotate(
             text, (value, place), (offset, 0), textcoords="offset points", va="center", ha=side, color=INK
         )
-    axes.set_xlim(low - (0.2 * span if low < 0 else 0), high + 0.2 * span)
+    axes.set_xlim(low - (room * span if low < 0 else 0), high + room * span)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.axvline(0, color=MUTED, linewidth=0.6)
 
 
 def _dress_values(axes: Axes, unit: Unit, y_label: str, size: Size) -> None:
-    """The upright axis: from zero, a few hairlines, short labels; above it the unit and the names of the series."""
+    """The upright axis: from zero, few hairlines, short labels; above it the unit and the series' names."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     low, high = axes.get_ylim()
@@ -371,17 +393,31 @@ def _dress_values(axes: Axes, unit: Unit, y_label: str, size: Size) -> None:
         high = 0.0
     axes.set_ylim(low, high if high > low else low + 1)
     whole = unit.currency is None and not unit.percent and high - low >= 3
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=max(3, size[1] // 55), steps=[1, 2, 2.5, 5, 10], integer=whole))
+    axes.yaxis.set_major_locator(
+        MaxNLocator(nbins=max(3, size[1] // 55), steps=[1, 2, 2.5, 5, 10], integer=whole)
+    )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit.exact(value)))
     axes.grid(axis="y", color=HAIRLINE, linewidth=0.7)
     if low < 0:
         axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1.5)
         axes.spines["bottom"].set_visible(False)
-    axes.set_title(y_label, loc="left", fontsize=8.5, color=MUTED, pad=7)
-    handles, names = axes.get_legend_handles_labels()
-    if len(names) > 1:
+    axes.set_title(y_label, loc="left", fontsize=8.5, color=MUTED, pad=6)
+    _dress_legend(axes)
+
+
+def _dress_legend(axes: Axes) -> None:
+    """The names of the series, bars before lines before bands, where there is more than one."""
+    from matplotlib.container import BarContainer
+    from matplotlib.lines import Line2D
+
+    def rank(entry: tuple[Any, str]) -> int:
+        return 0 if isinstance(entry[0], BarContainer) else 1 if isinstance(entry[0], Line2D) else 2
+
+    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=rank)
+    if len(entries) > 1:
+        handles, names = zip(*entries, strict=True)
         axes.legend(
-            handles, names, loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=len(names), frameon=False,
+            handles, names, loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=len(names), frameon=False,
             handlelength=1.1, handletextpad=0.5, columnspacing=1.2, borderaxespad=0, labelcolor=MUTED,
         )  # fmt: skip
 
@@ -392,8 +428,9 @@ def _dress_time(axes: Axes, positions: list[Any], size: Size) -> None:
         return
     from matplotlib.dates import AutoDateLocator
 
-    first, last = positions[0], positions[-1]
-    ticks = [first]
+    first: Any = positions[0]
+    last: Any = positions[-1]
+    ticks: Any = [first]
     if last > first:
         locator = AutoDateLocator(minticks=2, maxticks=max(3, size[0] // 58))
         found = [_naive(tick) for tick in _num2dates(locator.tick_values(first, last))]
@@ -402,7 +439,7 @@ def _dress_time(axes: Axes, positions: list[Any], size: Size) -> None:
 
 
 def _date_labels(ticks: Sequence[datetime]) -> list[str]:
-    """ "Mar" for the first of a month, "9 Mar" for another day, "14:00" within a day, the year where it changes."""
+    """Mar for the first of a month, 9 Mar for another day, 14:00 within a day; the year where it changes."""
     if all((tick.month, tick.day, tick.hour) == (1, 1, 0) for tick in ticks) and len(ticks) > 1:
         return [str(tick.year) for tick in ticks]
     monthly = all(tick.day == 1 and tick.hour == 0 for tick in ticks)
@@ -455,15 +492,15 @@ def _num2dates(numbers: Any) -> list[datetime]:
 
 
 def _bar_width(positions: list[Any]) -> Any:
-    """Seven tenths of the smallest step between bars."""
-    steps = [later - earlier for earlier, later in zip(positions, positions[1:], strict=False) if later > earlier]
+    """Most of the smallest step between bars."""
+    steps = [later - earlier for earlier, later in pairwise(positions) if later > earlier]
     if steps:
-        return min(steps) * 0.7
-    return timedelta(days=1) if isinstance(positions[0], datetime) else 0.7
+        return min(steps) * 0.62
+    return timedelta(days=1) if isinstance(positions[0], datetime) else 0.62
 
 
-def _colours(count: int) -> list[str]:
-    return [SERIES[i % len(SERIES)] for i in range(count)]
+def _cycle(colours: Sequence[str], count: int) -> list[str]:
+    return [colours[i % len(colours)] for i in range(count)]
 
 
 def _name(column: str) -> str:

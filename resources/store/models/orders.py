@@ -15,13 +15,13 @@ LINE_KINDS = (
     "discount",
     "tax",
     "gift_card",
+    "refund",
     "fee",
     "adjustment",
     "bad_debt",
     "sample",
     "other",
     "test",
-    "void",
 )
 
 

@@ -1,0 +1,82 @@
+"""Money: exponents of currencies, exact conversion between decimals, minor units and frames.
+
+Belongs here: arithmetic on amounts. Does not belong here: exchange rates (`fx`) and accounts (`posting`).
+
+An amount is an integer number of minor units beside its ISO 4217 code. A unit price is an integer number of *micros*,
+millionths of the major unit, because prices are quoted finer than they are paid.
+"""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
+
+import polars as pl
+
+MICROS = 6
+INT128 = pl.Int128()
+
+
+class UnknownCurrency(ValueError):
+    """Not an active ISO 4217 code."""
+
+
+@cache
+def exponents() -> dict[str, int]:
+    """Digits after the point of every active ISO 4217 currency; funds and metals without any are 0."""
+    from iso4217 import Currency
+
+    return {currency.code: currency.exponent or 0 for currency in Currency}
+
+
+def exponent(currency: str) -> int:
+    """Digits after the point: 2 for EUR, 0 for JPY, 3 for KWD. Raises UnknownCurrency."""
+    try:
+        return exponents()[currency]
+    except KeyError:
+        raise UnknownCurrency(f"{currency!r} is not an ISO 4217 code such as EUR") from None
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Minor units of a decimal amount, rounded half to even."""
+    return int(amount.scaleb(exponent(currency)).quantize(Decimal(1), ROUND_HALF_EVEN))
+
+
+def to_decimal(minor: int, currency: str) -> Decimal:
+    """The decimal amount, with just the currency's digits: 129900 EUR is 1299.00."""
+    return Decimal(minor).scaleb(-exponent(currency))
+
+
+def allocate(total: int, weights: list[int]) -> list[int]:
+    """Share `total` minor units out by `weights` (none negative) so that the shares sum to it, by the largest remainder.
+
+    Equal shares when every weight is 0. The method is Hamilton's; ties go to the earlier share.
+    """
+    weights = weights if any(weights) else [1] * len(weights)
+    whole = sum(weights)
+    if not whole:
+        return []
+    floors = [total * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
+    for i in by_remainder[: total - sum(floors)]:
+        floors[i] += 1
+    return floors
+
+
+def exponent_of(currency: pl.Expr) -> pl.Expr:
+    """Exponents of a column of codes; null where the code is unknown."""
+    return currency.replace_strict(exponents(), default=None, return_dtype=pl.Int64)
+
+
+def divide_half_even(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+    """Integer quotient of two integer columns, rounded half to even. The denominator must be positive; 128-bit inside."""
+    numerator, denominator = numerator.cast(INT128), denominator.cast(INT128)
+    magnitude = numerator.abs()
+    quotient = magnitude // denominator
+    twice_rest = (magnitude - quotient * denominator) * 2
+    up = (twice_rest > denominator) | ((twice_rest == denominator) & (quotient % 2 == 1))
+    return (quotient + up.cast(INT128)) * numerator.sign()
+
+
+def line_amount(quantity: pl.Expr, unit_price_micros: pl.Expr, currency: pl.Expr) -> pl.Expr:
+    """Minor units of quantity x unit price, rounded half to even once a line."""
+    divisor = pl.lit(10, INT128).pow(pl.lit(MICROS) - exponent_of(currency))
+    return divide_half_even(quantity.cast(INT128) * unit_price_micros.cast(INT128), divisor).cast(pl.Int64)
