@@ -59,7 +59,7 @@ class Unit:
     """How the numbers of a chart are written.
 
     `currency` is an ISO 4217 code, or None for plain numbers; the values of a chart in a currency are its
-    minor units, `exponent` decimals below the unit. `percent` says that values are shares: 0.25 is 25 %.
+    minor units, `exponent` decimals below the unit. `percent` says that values are shares: 0.25 is 25%.
     """
 
     currency: str | None = None
@@ -78,7 +78,7 @@ class Unit:
 
     def _written(self, value: float, digits: Callable[[float], str]) -> str:
         if self.percent:
-            return f"{digits(value * 100)} %".replace("-", MINUS)
+            return f"{digits(value * 100)}%".replace("-", MINUS)
         number = abs(value) / 10**self.exponent
         scale, suffix = 1.0, ""
         for size, letters in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
@@ -137,8 +137,8 @@ def stacked_bars(
     """Upright bars over dates, stacked: positive parts upwards, negative parts downwards.
 
     `x` is a column of dates, one row a date; the `ys` are numeric, in the unit that `unit` says; `line` names
-    a column drawn as a line over the bars (a net). Dates in `provisional` are drawn pale: months not yet over.
-    An empty frame draws "no data".
+    a column drawn as a line over the bars (a net). Dates in `provisional`, such as a month
+    not over yet, are drawn pale. An empty frame draws "no data".
     """
     columns = [*ys, line] if line else list(ys)
 

@@ -85,7 +85,10 @@ def load_settings(**overrides: object) -> Settings:
     Raises SettingsError naming the field, its value and the remedy.
     """
     home = Path(os.environ.get("LUXAUTO_HOME") or ".luxauto").absolute()
-    values: dict[str, object] = {"database_url": f"sqlite:///{home / 'store.db'}", "lake_url": str(home / "lake")}
+    values: dict[str, object] = {
+        "database_url": f"sqlite:///{home / 'store.db'}",
+        "lake_url": str(home / "lake"),
+    }
     values |= _read_file(home / FILE_NAME)
     values |= {field: os.environ[name] for field, name in _VARIABLES.items() if os.environ.get(name)}
     values |= {field: value for field, value in overrides.items() if value is not None}

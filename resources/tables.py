@@ -44,9 +44,9 @@ def read_table(path: Path) -> SourceTable:
         elif name.endswith(".parquet"):
             rows = pl.read_parquet(io.BytesIO(content)).with_row_index(ROW_NUMBER, 1)
         elif name.endswith(".xlsx"):
-            rows = pl.read_excel(io.BytesIO(content), engine="calamine", infer_schema_length=None).with_row_index(
-                ROW_NUMBER, 1
-            )
+            rows = pl.read_excel(
+                io.BytesIO(content), engine="calamine", infer_schema_length=None
+            ).with_row_index(ROW_NUMBER, 1)
         else:
             raise UnreadableTable(f"{path}: unknown ending. Give one of {', '.join(SUFFIXES)}.")
     except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
@@ -69,7 +69,9 @@ def _read_csv(content: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
     header = content.split(b"\n", 1)[0].decode()
     separator = max(",;\t|", key=header.count)
     try:
-        rows = pl.read_csv(content, separator=separator, infer_schema=False, missing_utf8_is_empty_string=False)
+        rows = pl.read_csv(
+            content, separator=separator, infer_schema=False, missing_utf8_is_empty_string=False
+        )
         return rows.with_row_index(ROW_NUMBER, 1), _no_ragged()
     except pl.exceptions.ComputeError:
         return _read_ragged_csv(content.decode(), separator)
@@ -87,7 +89,9 @@ def _read_ragged_csv(content: str, separator: str) -> tuple[pl.DataFrame, pl.Dat
             good.append([str(number), *(cell or None for cell in cells)])
         else:
             bad.append((number, separator.join(cells)))
-    rows = pl.DataFrame(good, schema={ROW_NUMBER: pl.String, **dict.fromkeys(header, pl.String)}, orient="row")
+    rows = pl.DataFrame(
+        good, schema={ROW_NUMBER: pl.String, **dict.fromkeys(header, pl.String)}, orient="row"
+    )
     return rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)), pl.DataFrame(
         bad, schema=_no_ragged().schema, orient="row"
     )

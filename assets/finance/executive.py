@@ -37,6 +37,7 @@ SCHEMAS: Mapping[str, Mapping[str, type[pl.DataType]]] = MappingProxyType(
             "units": pl.Int64,
             "cogs": pl.Int64,
             "margin": pl.Int64,
+            "costed_revenue": pl.Int64,
         },
         "unconverted": {"currency": pl.String, "net_revenue": pl.Int64},
         "by_channel": {"channel": pl.String, "net_revenue": pl.Int64, "share": pl.Float64},
@@ -82,29 +83,31 @@ SCHEMAS: Mapping[str, Mapping[str, type[pl.DataType]]] = MappingProxyType(
 """Columns and types of every frame; the first column is the key: never null, never twice."""
 
 MONEY = frozenset(
-    {"gross_sales", "returns", "net_revenue", "cogs", "margin", "inflow", "outflow", "net"},
+    {"gross_sales", "returns", "net_revenue", "cogs", "margin", "costed_revenue"}
+    | {"inflow", "outflow", "net"}
 )
 """Columns in minor units."""
 
 OPTIONAL = frozenset(
-    {"name", "cogs", "margin", "margin_rate", "units_last_13_weeks", "weeks_since_last_sale"}
-    | {"recommended_quantity", "share", "return_rate"}
+    {"name", "cogs", "margin", "costed_revenue", "margin_rate", "share", "return_rate"}
+    | {"units_last_13_weeks", "weeks_since_last_sale", "recommended_quantity"}
 )
-"""Columns that a frame may lack; they are then null."""
+"""Columns that a frame may lack; rates are then derived, the others null."""
 
 MISSING: Mapping[str, str] = MappingProxyType(
     {
-        "monthly": "No sales were ingested for this period: run `luxauto ingest orders FILE`, then materialise "
-        "`financial_report`.",
-        "by_channel": "No sales by channel: ingest orders that name their channel, then materialise "
-        "`margin_by_channel`.",
+        "monthly": "No sales were ingested for this period: run `luxauto ingest orders FILE`, "
+        "then materialise `financial_report`.",
+        "by_channel": "No sales by channel: ingest orders that name their channel, "
+        "then materialise `margin_by_channel`.",
         "by_sku": "No sales by product: ingest orders with their lines, then materialise `margin_by_sku`.",
         "slow": "Slow movers are not known: materialise `stock_levels` and `demand_history`.",
-        "stockouts_ahead": "Stock-outs are not foreseen without a forecast: materialise `demand_forecast` and "
-        "`reorder_plan`.",
+        "stockouts_ahead": "Stock-outs are not foreseen without a forecast: materialise `demand_forecast` "
+        "and `reorder_plan`.",
         "fan": "There is no forecast: materialise `demand_history` and `demand_forecast`.",
         "cash": "The ledger has no postings to clearing accounts in this period: materialise `ledger`.",
-        "returns": "No returns are known: ingest orders with their refunds, then materialise `financial_report`.",
+        "returns": "No returns are known: ingest orders with their refunds, "
+        "then materialise `financial_report`.",
         "costs": "No costs were ingested: run `luxauto ingest catalog FILE` with a cost column.",
     }
 )
@@ -125,7 +128,7 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """A figure against an earlier one: 0.12 is twelve per cent more; None where there is nothing to compare."""
+    """A figure against an earlier one: 0.12 is twelve per cent more, None is nothing to compare with."""
 
     against: str
     ratio: float | None
@@ -201,13 +204,14 @@ def build_report(
     """Check and order the figures, derive the key ones, and say what is missing.
 
     Each frame has the columns of `SCHEMAS` (those in `OPTIONAL` may be absent), in any order of rows. None
-    says that it was not computed, an empty frame that nothing was found. Money is in minor units of `currency`,
-    except `unconverted`, where each row is in its own; `returns` and `outflow` are positive amounts that went
-    out; `month` is any day of the month. `generated_at` carries an offset.
+    says that it was not computed, an empty frame that nothing was found. Money is in minor units of
+    `currency`, except `unconverted`, where each row is in its own; `returns` and `outflow` are positive
+    amounts that went out; `month` is any day of the month. A month's `margin` is that of the sales whose cost
+    is known, `costed_revenue` the net revenue of those sales (null: all of it).
 
-    Notes that follow from the data (months not complete, costs not known, amounts without an exchange rate) are
-    added to `notes`. Raises ReportError for a missing column, a wrong type, a key that is null or comes twice,
-    a period that ends before it begins, or a time without an offset.
+    Notes that follow from the data (months not complete, costs not known, amounts without an exchange rate)
+    are added to `notes`. Raises ReportError for a missing column, a wrong type, a key that is null or comes
+    twice, a period that ends before it begins, or a `generated_at` without an offset.
     """
     if period_last < period_first:
         raise ReportError(f"the period ends on {period_last}, before it begins on {period_first}: swap them")
@@ -259,7 +263,7 @@ def decimal_amount(minor: int, exponent: int) -> Decimal:
 
 
 def money_text(minor: int, currency: str, exponent: int) -> str:
-    """An amount for reading, to its last decimal: £1,234.50, −¥300, KWD 1.250. `exponent` is ISO 4217's."""
+    """An amount for reading, to its last decimal: £1,234.50, ¥300, KWD 1.250. `exponent` is ISO 4217's."""
     symbol = get_currency_symbol(currency, locale=LOCALE)
     decimals = "." + "0" * exponent if exponent else ""
     space = "\N{NO-BREAK SPACE}" if symbol[-1:].isalpha() else ""
@@ -273,9 +277,9 @@ def money_text(minor: int, currency: str, exponent: int) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def count_text(number: int) -> str:
-    """A whole number for reading: 4,636."""
-    return format_decimal(number, locale=LOCALE).replace("-", "\N{MINUS SIGN}")
+def count_text(number: int | float) -> str:
+    """A whole number for reading: 4,636; a fraction is rounded."""
+    return format_decimal(round(number), locale=LOCALE).replace("-", "\N{MINUS SIGN}")
 
 
 def day_text(day: date) -> str:
@@ -326,7 +330,9 @@ def _conformed(section: str, frame: pl.DataFrame | None) -> pl.DataFrame:
         frame = frame.select(pl.col(column).cast(kind) for column, kind in schema.items())
     except pl.exceptions.PolarsError as error:
         raise ReportError(f"{section} does not fit its columns {dict(schema)}: {error}") from error
-    return _with_a_sound_key(section, frame)
+    floats = pl.col(pl.Float64)
+    frame = frame.with_columns(pl.when(floats.is_finite()).then(floats))
+    return _with_rates(section, _with_a_sound_key(section, frame))
 
 
 def _with_a_sound_key(section: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -338,6 +344,19 @@ def _with_a_sound_key(section: str, frame: pl.DataFrame) -> pl.DataFrame:
     if (twice := frame[key].filter(frame[key].is_duplicated())).len():
         raise ReportError(f"{section} has {key} {twice[0]} more than once: sum its rows first")
     return frame
+
+
+def _with_rates(section: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Shares and rates that were not given, where the columns beside them say what they are."""
+    part_of_whole = {
+        "by_channel": ("share", pl.col("net_revenue"), pl.col("net_revenue").sum()),
+        "by_sku": ("margin_rate", pl.col("margin"), pl.col("net_revenue")),
+        "returns": ("return_rate", pl.col("units_returned"), pl.col("units_sold")),
+    }
+    if section not in part_of_whole:
+        return frame
+    name, part, whole = part_of_whole[section]
+    return frame.with_columns(pl.col(name).fill_null(pl.when(whole > 0).then(part / whole)))
 
 
 def _ordered(section: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -404,12 +423,11 @@ def _figures_of(monthly: pl.DataFrame, month: date) -> dict[str, Any] | None:
     rows = monthly.filter(pl.col("month") == month).to_dicts()
     if not rows:
         return None
-    gross, orders = rows[0]["gross_sales"], rows[0]["orders"]
-    known = gross is not None and orders
-    mean = Decimal(gross) / Decimal(orders) if known else None
-    return rows[0] | {
-        "order_value": int(mean.quantize(Decimal(1), ROUND_HALF_EVEN)) if mean is not None else None
-    }
+    figures, mean = rows[0], None
+    if figures["gross_sales"] is not None and figures["orders"]:
+        exact = Decimal(figures["gross_sales"]) / Decimal(figures["orders"])
+        mean = int(exact.quantize(Decimal(1), ROUND_HALF_EVEN))
+    return figures | {"order_value": mean}
 
 
 def _detail_of_month(month: date | None, figures: Mapping[str, Any] | None) -> str:
@@ -419,16 +437,23 @@ def _detail_of_month(month: date | None, figures: Mapping[str, Any] | None) -> s
 
 
 def _gross_margin(now: Mapping[str, Any] | None, detail: str) -> Kpi:
-    if now and now["margin"] is not None and now["net_revenue"]:
-        return Kpi("gross_margin", "Gross margin", "rate", now["margin"] / now["net_revenue"], detail)
-    return Kpi("gross_margin", "Gross margin", "rate", None, MISSING["costs"] if now else detail)
+    """Margin over the net revenue of the sales whose cost is known, and how much of the whole that is."""
+    if not now or now["margin"] is None:
+        return Kpi("gross_margin", "Gross margin", "rate", None, MISSING["costs"] if now else detail)
+    whole = now["net_revenue"]
+    costed = whole if now["costed_revenue"] is None else now["costed_revenue"]
+    if not costed:
+        return Kpi("gross_margin", "Gross margin", "rate", None, MISSING["costs"])
+    if whole and costed != whole:
+        detail = f"{detail}, on the {costed / whole:.0%} of revenue whose cost is known"
+    return Kpi("gross_margin", "Gross margin", "rate", now["margin"] / costed, detail)
 
 
 def _return_rate(returns: pl.DataFrame) -> Kpi:
-    """Units returned over units sold: the row "all" where there is one, otherwise the sum of the categories."""
+    """Units returned over units sold: of the row "all" where there is one, else of the categories' sum."""
     whole = returns.filter(pl.col("category") == "all")
     rows = whole if whole.height else returns
-    sold, returned = rows["units_sold"].sum(), rows["units_returned"].sum()
+    sold, returned = int(rows["units_sold"].sum()), int(rows["units_returned"].sum())
     if not sold:
         return Kpi("return_rate", "Return rate", "rate", None, "no units sold are known")
     detail = f"{count_text(returned)} of {count_text(sold)} units, whole period"
@@ -467,9 +492,8 @@ def _notes_on_costs(by_sku: pl.DataFrame) -> list[str]:
     unknown = by_sku["margin"].null_count()
     if not unknown:
         return []
-    return [
-        f"Cost is unknown for {count_text(unknown)} of {count_text(by_sku.height)} SKUs: margin is left empty."
-    ]
+    share = f"{count_text(unknown)} of {count_text(by_sku.height)}"
+    return [f"Cost is unknown for {share} SKUs: margin is left empty."]
 
 
 def _notes_on_unconverted(unconverted: pl.DataFrame, currency: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""What each SKU will sell: weekly demand from transactions, models, their backtest, and the forecast that is served."""
+"""What each SKU will sell: weekly demand, the models, their backtest, and the forecast that is served."""

@@ -1,7 +1,7 @@
 """How well a model would have forecast a SKU: rolling origins, and the scores over the weeks it had not seen.
 
 Here: where the folds are cut, the guarantee that a model sees only the weeks before its origin, the scores.
-Not here: the models (`models`), and what is made of the scores (`forecast`).
+Not here: the models (`models`), and what is made of the scores (`selection`).
 """
 
 from collections.abc import Callable
@@ -32,9 +32,9 @@ class Score:
     wape: sum of |error| / sum of units; None if nothing sold in those weeks. Never to choose by: it rewards
         forecasting too little.
     bias: sum of (forecast - units) / sum of units; above zero the forecast was too high. None as for wape.
-    rmsse: root of (mean squared error / mean squared week-to-week change in the training weeks); below 1 the model
-        is better than "as last week" was in training. What models are chosen by, as in the M5 competition
-        (Makridakis et al., M5 accuracy competition, 2022), with both means taken over the folds.
+    rmsse: root of (mean squared error / mean squared week-to-week change in the training weeks); below 1 the
+        model is better than "as last week" was in training. What models are chosen by, as in the M5
+        competition (Makridakis et al., M5 accuracy competition, 2022), with both means taken over the folds.
     rmse: root mean squared error in units a week.
     folds, weeks: how many origins, and how many weeks were held out in all.
     """
@@ -48,10 +48,11 @@ class Score:
 
 
 def cut_folds(weeks: int, horizon: int) -> list[Fold]:
-    """The last `FOLDS` stretches of a history of `weeks`, oldest first, each to be forecast from what precedes it.
+    """The last `FOLDS` stretches of a history of `weeks`, oldest first, to be forecast from what precedes.
 
-    A fold is as long as the horizon, but short enough that at least half of the history always trains: 78 weeks
-    and a horizon of 13 give 52 -> 13 and 65 -> 13; 20 weeks give 10 -> 5 and 15 -> 5. Fewer than 4 weeks give none.
+    A fold is as long as the horizon, but short enough that at least half of the history always trains: 78
+    weeks and a horizon of 13 give 52 -> 13 and 65 -> 13; 20 weeks give 10 -> 5 and 15 -> 5. Fewer than 4
+    weeks give none.
     """
     length = min(horizon, weeks // (2 * FOLDS))
     if length == 0:
@@ -60,7 +61,7 @@ def cut_folds(weeks: int, horizon: int) -> list[Fold]:
 
 
 def backtest(units: Units, folds: list[Fold], predict: Predict) -> Score:
-    """The score of `predict` over `folds`; it is handed a copy of the weeks before each origin and nothing else.
+    """The score of `predict` over `folds`; it is handed a copy of the weeks before an origin, nothing else.
 
     Raises ValueError without a fold, and whatever `predict` raises.
     """

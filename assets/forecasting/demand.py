@@ -20,19 +20,20 @@ WEEK = timedelta(days=7)
 
 
 def weekly_demand(transactions: pl.LazyFrame | pl.DataFrame, last_day: date | None = None) -> pl.DataFrame:
-    """Units sold and units returned of each SKU, one row for every week (`DEMAND_SCHEMA`, sorted by sku, week).
+    """Units sold and returned of each SKU, one row for every week (`DEMAND_SCHEMA`), sorted by sku and week.
 
-    `transactions` has a row a line: day (Date), sku (null unless goods), kind, quantity (Int64, negative for a
-    return), amount_minor (Int64). Only lines of kind "goods" with an amount other than zero count: a line given
-    away or written off is not demand.
+    `transactions` has a row a line: day (Date), sku (null unless goods), kind, quantity (Int64, negative for
+    a return), amount_minor (Int64). Only lines of kind "goods" with an amount other than zero count: a line
+    given away or written off is not demand.
 
     `week` is the Monday. A SKU's rows run without a hole from the week of its first sale to the panel's last
     complete week; weeks without a sale are zeros. `last_day` is the last day that the transactions cover (the
-    latest day among them if not given; later lines are left out). A week that it does not complete, because it is
-    not a Sunday, is left out whole: half a week reads as a fall in demand. Returns before a SKU's first sale belong
-    to sales that the panel does not hold, and are left out with the weeks they fell in.
+    latest day among them if not given; later lines are left out). A week that it does not complete, because
+    it is not a Sunday, is left out whole: half a week reads as a fall in demand. Returns before a SKU's first
+    sale belong to sales that the panel does not hold, and are left out with the weeks they fell in.
 
-    Demand is gross: a sale that came back later was still demand on its day. Raises ValueError for missing columns.
+    Demand is gross: a sale that came back later was still demand on its day. Raises ValueError for missing
+    columns.
     """
     lines = transactions.lazy()
     _require_columns(lines)
@@ -51,7 +52,9 @@ def last_complete_week(day: date) -> date:
 def _require_columns(lines: pl.LazyFrame) -> None:
     missing = sorted(set(TRANSACTION_COLUMNS) - set(lines.collect_schema().names()))
     if missing:
-        raise ValueError(f"transactions lack the columns {', '.join(missing)}: weekly demand is made from them")
+        raise ValueError(
+            f"transactions lack the columns {', '.join(missing)}: weekly demand is made from them"
+        )
 
 
 def _units_by_week(lines: pl.LazyFrame, *, last_week: date) -> pl.LazyFrame:

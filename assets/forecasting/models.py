@@ -1,11 +1,10 @@
-"""The models that carry one SKU's weekly units forward: the mean of recent weeks, last year's weeks, and Prophet.
+"""The models that carry one SKU's weeks forward: the mean of recent weeks, last year's weeks, and Prophet.
 
 Here: arrays of units in, arrays of units out, one SKU at a time, and the interval around a forecast.
-Not here: how a model is scored (`backtest`), and which model serves which SKU (`forecast`).
+Not here: how a model is scored (`backtest`), and which model serves which SKU (`selection`).
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +35,10 @@ _NOISY_LOGGERS = ("cmdstanpy", "prophet", "prophet.forecaster", "prophet.models"
 Units = NDArray[np.float64]
 
 
+class ModelFailed(RuntimeError):
+    """A model could not be fitted to this SKU's weeks; the message says why, in a line."""
+
+
 @dataclass(frozen=True)
 class Band:
     """A forecast with its interval: arrays of units a week, none below zero, lower <= mean <= upper."""
@@ -46,15 +49,15 @@ class Band:
 
 
 def mean_of_recent(units: Units, horizon: int) -> Units:
-    """The mean of the last `RECENT_WEEKS` weeks (of all of them where there are fewer), for every week ahead."""
+    """The mean of the last `RECENT_WEEKS` weeks (of all, where there are fewer), for every week ahead."""
     return np.full(horizon, units[-RECENT_WEEKS:].mean())
 
 
 def seasonal_naive(units: Units, horizon: int) -> Units:
     """The units of the same weeks a year (52 weeks) before; past a year ahead, that year again.
 
-    Raises ValueError for fewer than 52 weeks: whoever asks decides what to use instead, and calls it by its name.
-    Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., section 5.2.
+    Raises ValueError for fewer than 52 weeks: whoever asks decides what to use instead, and calls it by its
+    name. Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., section 5.2.
     """
     if len(units) < SEASON_WEEKS:
         raise ValueError(f"a year of {SEASON_WEEKS} weeks is needed to repeat it, there are {len(units)}")
@@ -62,17 +65,20 @@ def seasonal_naive(units: Units, horizon: int) -> Units:
 
 
 def prophet_mean(units: Units, first_week: date, horizon: int, *, yearly: bool) -> Units:
-    """Prophet's forecast without an interval, which is what a backtest needs and a third cheaper."""
+    """Prophet's forecast without an interval, which is all a backtest needs. Raises as `prophet_band`
+    does."""
     return _prophet(units, first_week, horizon, yearly=yearly, samples=0)["yhat"].to_numpy().clip(min=0.0)
 
 
 def prophet_band(units: Units, first_week: date, horizon: int, *, yearly: bool, seed: int) -> Band:
     """Prophet's forecast and its `INTERVAL_LEVEL` interval from `FINAL_SAMPLES` simulated futures.
 
-    `units` are consecutive weeks from `first_week` on. The same arguments give the same band: the samples come
-    from numpy's global generator, which is seeded with `seed` and put back afterwards (so not for two threads at
-    once). `yearly` asks for a yearly season, which needs two years of history: forced on less it is worse than
-    none. Whatever Prophet or Stan raises is raised. Taylor & Letham, Forecasting at Scale, 2018.
+    `units` are consecutive weeks from `first_week` on. The same arguments give the same band: the samples
+    come from numpy's global generator, which is seeded with `seed` and put back afterwards (so not for two
+    threads at once). `yearly` asks for a yearly season, which needs two years of history: forced on less it
+    is worse than none. Raises ModelFailed for whatever stops Prophet or Stan, and ImportError if Prophet is
+    not installed: that is no fault of the SKU. Taylor & Letham, Forecasting at Scale, The American
+    Statistician 72, 2018.
     """
     with _seeded(seed):
         future = _prophet(units, first_week, horizon, yearly=yearly, samples=FINAL_SAMPLES)
@@ -85,9 +91,10 @@ def prophet_band(units: Units, first_week: date, horizon: int, *, yearly: bool, 
 def band_from_error(mean: Units, rmse: float) -> Band:
     """A band of the same half width for every week: mean ± z · max(rmse, √mean), cut at zero.
 
-    `rmse` is the model's root mean squared error in units over weeks that it had not seen, so its bias widens the
-    band too. √mean is the least a count can scatter (a Poisson count of that mean); without it, a SKU whose last
-    weeks happened to be equal would be sold as certain. z is the normal quantile of `INTERVAL_LEVEL`.
+    `rmse` is the model's root mean squared error in units over weeks that it had not seen, so its bias widens
+    the band too. √mean is the least a count can scatter (a Poisson count of that mean); without it, a SKU
+    whose last weeks happened to be equal would be sold as certain. z is the normal quantile of
+    `INTERVAL_LEVEL`.
     """
     half_width = z_of_level(INTERVAL_LEVEL) * np.maximum(rmse, np.sqrt(mean))
     return Band(mean, (mean - half_width).clip(min=0.0), mean + half_width)
@@ -113,14 +120,21 @@ def _prophet(units: Units, first_week: date, horizon: int, *, yearly: bool, samp
             interval_width=INTERVAL_LEVEL,
             uncertainty_samples=samples,
         )
-        # Left alone, Prophet picks Newton for fewer than 100 points, which takes five times as long.
-        model.fit(pd.DataFrame({"ds": weeks[: len(units)], "y": units}), algorithm="LBFGS")
-        _remove_stan_files(model)
-        return model.predict(pd.DataFrame({"ds": weeks[len(units) :]}))
+        try:
+            # Left alone, Prophet picks Newton for fewer than 100 points, which takes five times as long.
+            model.fit(pd.DataFrame({"ds": weeks[: len(units)], "y": units}), algorithm="LBFGS")
+            future = model.predict(pd.DataFrame({"ds": weeks[len(units) :]}))
+        except Exception as error:  # Stan, cmdstanpy, pandas and numpy each raise their own
+            raise ModelFailed(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+        finally:
+            _remove_stan_files(model)
+    if not np.isfinite(future["yhat"]).all():
+        raise ModelFailed("the forecast is not a number")
+    return future
 
 
 def _remove_stan_files(model: Any) -> None:
-    # A fit leaves its files in the process's temporary folder until it exits; a run makes hundreds of fits.
+    # A fit leaves its files in the temporary folder until the process ends, and a run makes hundreds of fits.
     model.stan_backend.cleanup()
 
 

@@ -5,7 +5,15 @@ from datetime import timedelta
 import polars as pl
 
 _ISO = r"^(?P<day>\d{4}-\d{2}-\d{2})(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(?P<offset>Z|[+-]\d{2}:?\d{2})?)?$"
-_FORMATS = ("%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y%m%d")
+_FORMATS = (
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%Y%m%d",
+)
 
 
 def local_and_utc(rows: pl.DataFrame, name: str, zone: str, formats: tuple[str, ...] = ()) -> list[pl.Expr]:
@@ -35,7 +43,10 @@ def _from_text(rows: pl.DataFrame, name: str, zone: str, formats: tuple[str, ...
         wall = pl.coalesce(wall, text.str.to_datetime(chosen, time_unit="us", strict=False))
     sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
     digits = offset.str.replace_all(r"\D", "")
-    minutes = sign * (digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(2, 2).cast(pl.Int64, strict=False))
+    minutes = sign * (
+        digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60
+        + digits.str.slice(2, 2).cast(pl.Int64, strict=False)
+    )
     minutes = pl.when(offset == "Z").then(0).otherwise(minutes)
     shifted = (wall - pl.duration(minutes=minutes)).dt.replace_time_zone("UTC")
     return [
@@ -58,5 +69,7 @@ def _best_format(column: pl.Series, formats: tuple[str, ...]) -> str | None:
 
 def _in_zone(wall: pl.Expr, zone: str) -> pl.Expr:
     placed = wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    skipped = (wall - timedelta(hours=1)).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    skipped = (wall - timedelta(hours=1)).dt.replace_time_zone(
+        zone, ambiguous="earliest", non_existent="null"
+    )
     return pl.coalesce(placed, skipped.dt.offset_by("1h")).dt.convert_time_zone("UTC")

@@ -16,7 +16,12 @@ def integers(rows: pl.DataFrame, name: str) -> pl.Expr:
         column = column.str.strip_chars().str.strip_suffix(".0").cast(pl.Int64, strict=False)
         return column
     whole = column.cast(pl.Float64, strict=False)
-    return pl.when(whole.is_finite() & (whole == whole.round(0))).then(whole).otherwise(None).cast(pl.Int64, strict=False)
+    return (
+        pl.when(whole.is_finite() & (whole == whole.round(0)))
+        .then(whole)
+        .otherwise(None)
+        .cast(pl.Int64, strict=False)
+    )
 
 
 def micros(rows: pl.DataFrame, name: str, decimal_separator: str = ".") -> pl.Expr:
@@ -24,7 +29,12 @@ def micros(rows: pl.DataFrame, name: str, decimal_separator: str = ".") -> pl.Ex
     column, dtype = pl.col(name), rows.schema[name]
     if dtype.is_float():
         value = column.cast(pl.Float64)
-        return pl.when(value.is_finite() & (value.abs() < _LARGEST)).then(value * _MICRO).round(0).cast(pl.Int64, strict=False)
+        return (
+            pl.when(value.is_finite() & (value.abs() < _LARGEST))
+            .then(value * _MICRO)
+            .round(0)
+            .cast(pl.Int64, strict=False)
+        )
     if dtype == pl.String:
         column = _plain(column.str.strip_chars(), decimal_separator)
     exact = column.cast(pl.Decimal(38, 10), strict=False)
@@ -36,6 +46,10 @@ def _plain(text: pl.Expr, decimal_separator: str) -> pl.Expr:
     # "1.299,99" and "1,299.99": blanks and grouped thousands go, the decimal separator becomes a point.
     group = _THOUSANDS[decimal_separator]
     grouped = rf"^[+-]?\d{{1,3}}(?:\{group}\d{{3}})+(?:\{decimal_separator}\d+)?$"
-    text = pl.when(text.str.contains(grouped)).then(text.str.replace_all(group, "", literal=True)).otherwise(text)
+    text = (
+        pl.when(text.str.contains(grouped))
+        .then(text.str.replace_all(group, "", literal=True))
+        .otherwise(text)
+    )
     text = text.str.replace_all(decimal_separator, ".", literal=True)
     return pl.when(text.str.contains(r"^[+-]?(\d+(\.\d*)?|\.\d+)$")).then(text.str.strip_prefix("+"))

@@ -44,7 +44,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """The house's yearly price rise: whole percent by category, from `on` for all that was launched before."""
+    """The house's yearly price rise: whole percent by category, from `on` for all that was launched
+    before."""
 
     on: date
     percent: dict[str, int]
@@ -80,8 +81,8 @@ def found_maison(seed: int, until: date) -> Maison:
 def price_list(maison: Maison, on: date) -> dict[tuple[str, str], int]:
     """Net retail prices in force on a day, by (sku, currency), in minor units of that currency.
 
-    A list price is the EUR price times the house's own factor for the currency, set to a tidy step. It does not
-    follow the exchange rate from day to day, as no luxury house's prices do.
+    A list price is the EUR price times the house's own factor for the currency, set to a tidy step. It does
+    not follow the exchange rate from day to day, as no luxury house's prices do.
     """
     prices = {}
     for item in maison.items:
@@ -142,8 +143,8 @@ _LIST_FACTOR = {"EUR": 1000, "GBP": 890, "USD": 1190, "JPY": 174_000, "CHF": 101
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """One design. `drop` is "" for the permanent line, or the season and how many such drops into the two years
-    it was launched; `price` is in euros; colours are given as code and name."""
+    """One design. `drop` is "" for the permanent line, or the season and how many such drops into the two
+    years it was launched; `price` is in euros; colours are given as code and name."""
 
     code: str
     name: str
@@ -204,7 +205,8 @@ _PREFIX = {"bags": "BAG", "ready-to-wear": "RTW", "shoes": "SHO", "scarves": "SC
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """How a category is made: supplier, days from order to delivery, smallest order, cost as percent of price."""
+    """How a category is made: supplier, days from order to delivery, smallest order, cost as percent of
+    price."""
 
     supplier: str
     lead_time_days: int

@@ -1,10 +1,11 @@
 """The demo maison's stock: shelves, suppliers, the buyer's habits, and the shortages planted among them.
 
-What belongs here: what is on hand, what comes in and goes out other than by orders, and when a buyer orders more.
-What does not: customers and orders, which are in `trade` and only take from the shelf and give back to it.
+What belongs here: what is on hand, what comes in and goes out other than by orders, and when a buyer orders
+more. What does not: customers and orders, which are in `trade` and only take from the shelf and give back to
+it.
 
-What comes in during a day (deliveries, returns) is on the shelf from the next day on, so that stock is never negative
-at any moment, whatever the order of a day's events.
+What comes in during a day (deliveries, returns) is on the shelf from the next day on, so that stock is never
+negative at any moment, whatever the order of a day's events.
 """
 
 from collections import Counter, defaultdict
@@ -36,8 +37,8 @@ class StockRow:
 
 @dataclass(frozen=True, slots=True)
 class StockOut:
-    """The planted stock-out: the shelf is empty from `first` to `last`, whole days, both included. `lost_units` were
-    asked for in vain."""
+    """The planted stock-out: the shelf is empty from `first` to `last`, whole days, both included.
+    `lost_units` were asked for in vain."""
 
     sku: str
     first: date
@@ -59,8 +60,8 @@ class PurchaseOrder:
 class Stockroom:
     """The shelves at the start of day number `today`, less what the day has taken so far.
 
-    `low_skus` are the ones nobody reorders in time towards the end; `empty_days` counts by SKU the days, other than
-    those planted, that began with nothing to sell.
+    `low_skus` are the ones nobody reorders in time towards the end; `empty_days` counts by SKU the days,
+    other than those planted, that began with nothing to sell.
     """
 
     maison: Maison
@@ -95,10 +96,15 @@ def open_stockroom(maison: Maison, seed: int) -> Stockroom:
         days=days,
         items={item.sku: item for item in maison.items},
         rng=np.random.default_rng([seed, 4]),
-        planted_sku=skus_by_pull(maison.items, "bags")[1],
-        low_skus=tuple(skus_by_pull(maison.items, category)[0] for category in ("scarves", "shoes", "bags")),
+        planted_sku=skus_by_pull(maison.items, "bags")[0],
+        # The second bag, because the first is planted already.
+        low_skus=tuple(
+            skus_by_pull(maison.items, kind)[nth] for kind, nth in (("bags", 1), ("shoes", 0), ("scarves", 0))
+        ),
         plan={item.sku: _UNITS_A_DAY * item.pull / total_pull for item in maison.items},
-        season_sums={season: _season_sums(days[0], len(days) + 400, season) for season in ("", "winter", "summer")},
+        season_sums={
+            season: _season_sums(days[0], len(days) + 400, season) for season in ("", "winter", "summer")
+        },
         sold={item.sku: np.zeros(len(days), dtype=np.int64) for item in maison.items},
     )
     for item in maison.items:
@@ -137,7 +143,8 @@ def take(room: Stockroom, sku: str, quantity: int, *, for_shops_of_others: bool 
 
 
 def take_back(room: Stockroom, sku: str, quantity: int) -> bool:
-    """Shelve a customer's return for tomorrow; False during the planted stock-out, which a return would end."""
+    """Shelve a customer's return for tomorrow; False during the planted stock-out, which a return would
+    end."""
     if _planted_and_empty(room, sku):
         return False
     room.incoming[sku] += quantity
@@ -145,7 +152,8 @@ def take_back(room: Stockroom, sku: str, quantity: int) -> bool:
 
 
 def fullest(room: Stockroom, kind: str) -> str:
-    """The SKU with most on hand of a category or subcategory, of those in trade and not planted to be short."""
+    """The SKU with most on hand of a category or subcategory, of those in trade and not planted to be
+    short."""
     shelf = [
         sku
         for sku, item in room.items.items()
@@ -164,7 +172,9 @@ def end_day(room: Stockroom) -> None:
     shelf = [
         sku
         for sku, item in room.items.items()
-        if item.launched_on <= day and room.on_hand[sku] >= 6 and sku not in (room.planted_sku, *room.low_skus)
+        if item.launched_on <= day
+        and room.on_hand[sku] >= 6
+        and sku not in (room.planted_sku, *room.low_skus)
     ]
     if day.weekday() == 0 and day.day <= 7:
         _change_display(room, day, shelf)
@@ -181,9 +191,12 @@ def end_day(room: Stockroom) -> None:
 
 
 def planted_stock_out(room: Stockroom) -> StockOut:
-    """The planted stock-out as it went; RuntimeError if the shelf did not empty and fill again in the two years."""
+    """The planted stock-out as it went; RuntimeError if the shelf did not empty and fill again in the two
+    years."""
     if room.empty_from is None or room.empty_to is None:
-        raise RuntimeError(f"{room.planted_sku} did not run out and come back within the two years: take another seed")
+        raise RuntimeError(
+            f"{room.planted_sku} did not run out and come back within the two years: take another seed"
+        )
     return StockOut(room.planted_sku, room.empty_from, room.empty_to, room.lost_units)
 
 
@@ -197,14 +210,14 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime.combine(day, time(hour, minute), UTC)
 
 
-# --- buying ----------------------------------------------------------------------------------------------------------
+# --- buying -------------------------------------------------------------------------------------------------
 
 _UNITS_A_DAY = 20.0
 """What the house plans to sell on a mean day, all channels together."""
 
 
 def _reorder(room: Stockroom, day: date) -> None:
-    """What sells at today's pace must last two lead times and four weeks, or more is ordered.
+    """What sells at today's pace must last two lead times and eight weeks, or more is ordered.
 
     Two lead times, because the house would rather tie up money than be asked for what it does not have.
     """
@@ -223,12 +236,15 @@ def _reorder(room: Stockroom, day: date) -> None:
 
 
 def _reach(room: Stockroom, item: Item) -> int:
-    """Days of demand that an order is to last for; the planted SKU is bought leanly, or it would never run out."""
-    return (item.lead_time_days if item.sku == room.planted_sku else 2 * item.lead_time_days) + 84
+    """Days of demand that an order is to last for; what is planted is bought leanly, or it would never run
+    out."""
+    lean = item.sku in (room.planted_sku, *room.low_skus)
+    return (1 if lean else 2) * item.lead_time_days + 112
 
 
 def _expected(room: Stockroom, item: Item, days: int) -> float:
-    """Units the buyer expects to sell in the coming days: last quarter's pace, and the season as he remembers it.
+    """Units the buyer expects to sell in the coming days: last quarter's pace, and the season as he remembers
+    it.
 
     A SKU without a past is expected to sell as planned, with the rush of its launch on top.
     """
@@ -254,7 +270,7 @@ def _receive(room: Stockroom, order: PurchaseOrder) -> None:
     room.on_order[order.sku] -= order.quantity
 
 
-# --- planted shortages -----------------------------------------------------------------------------------------------
+# --- planted shortages --------------------------------------------------------------------------------------
 
 _SHUT_AFTER = 0.40
 """The part of the two years after which the planted SKU's supplier stops delivering."""
@@ -262,7 +278,7 @@ _SHUT_AFTER = 0.40
 _EMPTY_DAYS = 47
 """Six whole calendar weeks, whatever weekday the shelf goes empty on."""
 
-_LOW_DAYS = 250
+_LOW_DAYS = 300
 """Longer before the end than any order lasts, so that the shelves of `low_skus` are low by then."""
 
 
@@ -288,18 +304,18 @@ def _drive_planted_stock_out(room: Stockroom, day: date) -> None:
         item = room.items[sku]
         season = room.season_sums[item.season]
         # By the plan, not by the last quarter's sales: the buyer knows why there were none.
-        need = room.plan[sku] * float(season[room.today + _reach(room, item)] - season[room.today])
+        need = room.plan[sku] * float(season[room.today + 2 * item.lead_time_days + 112] - season[room.today])
         _order(room, sku, _round_up(need, item.min_order_quantity), day)
 
 
 def _live_from_hand_to_mouth(room: Stockroom, item: Item, day: date) -> None:
-    """The large order was forgotten: the sample room makes three weeks' need at a time, for the next day."""
-    short = round(_expected(room, item, 21)) - room.on_hand[item.sku]
+    """The large order was forgotten: the sample room makes a fortnight's need at a time, for the next day."""
+    short = round(_expected(room, item, 16)) - room.on_hand[item.sku]
     if short > 0 and not room.on_order[item.sku]:
         _order(room, item.sku, short, day + timedelta(1))
 
 
-# --- the house's own movements ---------------------------------------------------------------------------------------
+# --- the house's own movements ------------------------------------------------------------------------------
 
 
 def _change_display(room: Stockroom, day: date, shelf: list[str]) -> None:
@@ -328,7 +344,9 @@ def _transfer(room: Stockroom, day: date, sku: str, source: str, target: str) ->
     _put(room, at(day, 16, 30), sku, target, "transfer", 1, reference)
 
 
-def _put(room: Stockroom, moment: datetime, sku: str, location: str, kind: str, quantity: int, reference: str) -> None:
+def _put(
+    room: Stockroom, moment: datetime, sku: str, location: str, kind: str, quantity: int, reference: str
+) -> None:
     room.rows.append(StockRow(moment, sku, location, kind, quantity, reference))
 
 

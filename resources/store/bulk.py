@@ -8,28 +8,70 @@ from typing import Any, cast
 
 import polars as pl
 from polars import selectors as cs
-from sqlalchemy import Connection, Executable, Table, text
+from sqlalchemy import Connection, Executable, text
 
 CHUNK_ROWS = 50_000
 
 
-def insert_frame(connection: Connection, table: Table | Any, frame: pl.DataFrame) -> None:
+def insert_frame(connection: Connection, table: Any, frame: pl.DataFrame) -> None:
     """Insert every row of `frame`, whose columns are columns of `table`. Instants must be UTC.
 
     Raises the driver's IntegrityError when a row breaks a constraint; nothing of the transaction is then kept.
     """
-    names = ", ".join(f'"{name}"' for name in frame.columns)
+    name = table if isinstance(table, str) else table.name
+    cursor = cast(Any, connection.connection).cursor()
     for chunk in frame.iter_slices(CHUNK_ROWS):
         if connection.dialect.name == "sqlite":
-            marks = ", ".join("?" * frame.width)
-            statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'
-            connection.exec_driver_sql(statement, cast(Any, _as_sqlite(chunk).rows()))
+            _insert_sqlite(cursor, name, chunk)
         else:
-            buffer = io.BytesIO()
-            _as_text(chunk).write_csv(buffer, include_header=False)
-            buffer.seek(0)
-            with cast(Any, connection.connection).cursor() as cursor:
-                cursor.copy_expert(f'COPY "{table.name}" ({names}) FROM STDIN (FORMAT csv)', buffer)
+            buffer = io.BytesIO(_as_text(chunk).write_csv(include_header=False).encode())
+            cursor.copy_expert(f'COPY "{name}" ({_quoted(frame.columns)}) FROM STDIN (FORMAT csv)', buffer)
+    cursor.close()
+
+
+def _insert_sqlite(cursor: Any, name: str, chunk: pl.DataFrame) -> None:
+    # A column of one number, such as the brand, is written into the statement: binding it a million times is slow.
+    fixed = [
+        c
+        for c in chunk.columns
+        if chunk.schema[c].is_integer() and chunk[c].min() == chunk[c].max() and not chunk[c].null_count()
+    ]
+    bound = _as_sqlite(chunk.drop(fixed))
+    columns = _quoted([*fixed, *bound.columns])
+    values = ", ".join([*(str(int(chunk[c][0])) for c in fixed), *("?" * bound.width)])
+    rows = (
+        zip(*(column.to_list() for column in bound.iter_columns()), strict=True)
+        if bound.width
+        else iter([()] * chunk.height)
+    )
+    cursor.executemany(f'INSERT INTO "{name}" ({columns}) VALUES ({values})', rows)
+
+
+def _quoted(columns: list[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def upsert_frame(
+    connection: Connection, table: Any, frame: pl.DataFrame, key: list[str], update: dict[str, str]
+) -> None:
+    """Insert the rows of `frame`; where `key` is already there, set `update`, SQL expressions by column, instead.
+
+    An expression names the row's own value as `excluded.x` and the stored one as `table.x`. Nothing to update: keep the row.
+    """
+    staging = f"staging_{table.name}"
+    columns = _quoted(frame.columns)
+    connection.execute(
+        text(f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table.name}" WHERE 1 = 0')
+    )
+    insert_frame(connection, staging, frame)
+    action = "UPDATE SET " + ", ".join(f'"{c}" = {e}' for c, e in update.items()) if update else "NOTHING"
+    connection.execute(
+        text(
+            f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} FROM {staging} WHERE true '
+            f"ON CONFLICT ({', '.join(key)}) DO {action}"
+        )
+    )
+    connection.execute(text(f"DROP TABLE {staging}"))
 
 
 def read_frame(
@@ -47,8 +89,13 @@ def read_frame(
     rows = [tuple(row) for row in cursor]
     if connection.dialect.name != "sqlite":
         return pl.DataFrame(rows, schema=schema, orient="row")
-    raw = {name: pl.String if dtype.is_temporal() or dtype.is_decimal() else dtype for name, dtype in schema.items()}
-    return pl.DataFrame(rows, schema=raw, orient="row").with_columns(_from_sqlite(n, t) for n, t in schema.items())
+    raw = {
+        name: pl.String if dtype.is_temporal() or dtype.is_decimal() else dtype
+        for name, dtype in schema.items()
+    }
+    return pl.DataFrame(rows, schema=raw, orient="row").with_columns(
+        _from_sqlite(n, t) for n, t in schema.items()
+    )
 
 
 def _from_sqlite(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -76,6 +76,14 @@ def refers_to(column: str) -> Any:
     return mapped_column(big_integer, ForeignKey(column))
 
 
-def one_of(name: str, *values: str) -> Any:
-    """A short string that a CHECK constraint holds to `values`."""
-    return mapped_column(Enum(*values, name=name, native_enum=False, create_constraint=True, length=32))
+def names(column: str, doc: str = "") -> Any:
+    """Like `refers_to`, but unchecked: for tables of millions of rows, written in bulk with ids looked up just before.
+
+    A foreign key is looked up once a row, which doubles the time of a bulk insert.
+    """
+    return mapped_column(big_integer, doc=f"{doc or 'Id'} (of {column}, unchecked)")
+
+
+def one_of(name: str, *values: str, checked: bool = True) -> Any:
+    """A short string that a CHECK constraint holds to `values`; unchecked for the tables that are written in bulk."""
+    return mapped_column(Enum(*values, name=name, native_enum=False, create_constraint=checked, length=32))

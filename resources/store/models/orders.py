@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from resources.store.types import Base, Code, Currency, Id, MinorUnits, big_integer, one_of, refers_to
+from resources.store.types import Base, Code, Currency, Id, MinorUnits, names, one_of, refers_to
 
 LINE_KINDS = (
     "goods",
@@ -72,13 +72,13 @@ class OrderLine(Base):
     )
 
     id: Mapped[Id]
-    brand_id: Mapped[int] = refers_to("brands.id")
+    brand_id: Mapped[int] = names("brands.id")
     order_id: Mapped[int] = refers_to("orders.id")
-    import_id: Mapped[int] = refers_to("imports.id")
+    import_id: Mapped[int] = names("imports.id")
     row_number: Mapped[int] = mapped_column(doc="Row of the import's file; the first under the header is 1")
-    kind: Mapped[str] = one_of("line_kind", *LINE_KINDS)
+    kind: Mapped[str] = one_of("line_kind", *LINE_KINDS, checked=False)
     code: Mapped[Code] = mapped_column(doc="Stock code as the source writes it")
-    sku_id: Mapped[int | None] = mapped_column(big_integer, doc="Set where the line moves stock")
+    sku_id: Mapped[int | None] = names("skus.id", "Set where the line moves stock")
     description: Mapped[str | None]
     quantity: Mapped[int]
     unit_price_micros: Mapped[int] = mapped_column(BigInteger, doc="Millionths of the currency's major unit")

@@ -2,11 +2,12 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from resources.store.types import Base, Id, big_integer, one_of, refers_to
+from resources.store.types import Base, Id, names, one_of, refers_to
 
+_IMPORTED = text("import_key IS NOT NULL")
 MOVEMENT_KINDS = (
     "opening",
     "receipt",
@@ -28,21 +29,28 @@ class StockMovement(Base):
 
     __tablename__ = "stock_movements"
     __table_args__ = (
-        # Covers the sum of a SKU's level, which the low-stock sensor asks for at every tick.
-        Index("ix_stock_movements_level", "brand_id", "sku_id", "kind", "quantity"),
+        Index("ix_stock_movements_sku", "sku_id"),
         Index("ix_stock_movements_day", "brand_id", "local_date"),
-        UniqueConstraint("brand_id", "import_key"),
-        UniqueConstraint("order_line_id"),
+        Index(
+            "uq_stock_movements_import_key",
+            "brand_id",
+            "import_key",
+            unique=True,
+            sqlite_where=_IMPORTED,
+            postgresql_where=_IMPORTED,
+        ),
     )
 
     id: Mapped[Id]
-    brand_id: Mapped[int] = refers_to("brands.id")
+    brand_id: Mapped[int] = names("brands.id")
     sku_id: Mapped[int] = refers_to("skus.id")
-    location_id: Mapped[int] = refers_to("locations.id")
-    kind: Mapped[str] = one_of("movement_kind", *MOVEMENT_KINDS)
+    location_id: Mapped[int] = names("locations.id")
+    kind: Mapped[str] = one_of("movement_kind", *MOVEMENT_KINDS, checked=False)
     quantity: Mapped[int]
     occurred_at: Mapped[datetime]
     local_date: Mapped[date] = mapped_column(doc="Day in the brand's zone, which is its partition")
     reference: Mapped[str | None]
-    order_line_id: Mapped[int | None] = mapped_column(big_integer, doc="The order line that moved it")
+    order_line_id: Mapped[int | None] = names(
+        "order_lines.id", "The line that moved it, written in the same transaction"
+    )
     import_key: Mapped[str | None] = mapped_column(doc="Identity of the file's row, so that it is taken once")

@@ -120,7 +120,9 @@ def upgrade() -> None:
         sa.Column("email", sa.String(), nullable=True),
         sa.Column("name", sa.String(), nullable=True),
         sa.Column("phone", sa.String(), nullable=True),
-        sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_customer_profiles_brand_id_brands")),
+        sa.ForeignKeyConstraint(
+            ["brand_id"], ["brands.id"], name=op.f("fk_customer_profiles_brand_id_brands")
+        ),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -142,9 +144,13 @@ def upgrade() -> None:
         sa.Column("local_date", sa.Date(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_orders_brand_id_brands")),
         sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name=op.f("fk_orders_channel_id_channels")),
-        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_orders_customer_id_customers")),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.id"], name=op.f("fk_orders_customer_id_customers")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
-        sa.UniqueConstraint("brand_id", "channel_id", "number", name=op.f("uq_orders_brand_id_channel_id_number")),
+        sa.UniqueConstraint(
+            "brand_id", "channel_id", "number", name=op.f("uq_orders_brand_id_channel_id_number")
+        ),
     )
     op.create_table(
         "skus",
@@ -164,7 +170,12 @@ def upgrade() -> None:
         sa.Column(
             "reorder_point_source",
             sa.Enum(
-                "manual", "plan", name="reorder_point_source", native_enum=False, create_constraint=True, length=32
+                "manual",
+                "plan",
+                name="reorder_point_source",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
             ),
             nullable=True,
         ),
@@ -186,7 +197,9 @@ def upgrade() -> None:
         sa.Column("quantity", sa.Integer(), nullable=True),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_listings_brand_id_brands")),
-        sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name=op.f("fk_listings_channel_id_channels")),
+        sa.ForeignKeyConstraint(
+            ["channel_id"], ["channels.id"], name=op.f("fk_listings_channel_id_channels")
+        ),
         sa.ForeignKeyConstraint(["sku_id"], ["skus.id"], name=op.f("fk_listings_sku_id_skus")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_listings")),
         sa.UniqueConstraint("channel_id", "sku_id", name=op.f("uq_listings_channel_id_sku_id")),
@@ -217,7 +230,6 @@ def upgrade() -> None:
                 "test",
                 name="line_kind",
                 native_enum=False,
-                create_constraint=True,
                 length=32,
             ),
             nullable=False,
@@ -232,8 +244,6 @@ def upgrade() -> None:
         sa.Column("occurrence", sa.Integer(), nullable=False),
         sa.Column("occurred_at", UtcDateTime(), nullable=False),
         sa.Column("local_date", sa.Date(), nullable=False),
-        sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_order_lines_brand_id_brands")),
-        sa.ForeignKeyConstraint(["import_id"], ["imports.id"], name=op.f("fk_order_lines_import_id_imports")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_order_lines_order_id_orders")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_order_lines")),
         sa.UniqueConstraint(
@@ -274,7 +284,6 @@ def upgrade() -> None:
                 "reservation",
                 name="movement_kind",
                 native_enum=False,
-                create_constraint=True,
                 length=32,
             ),
             nullable=False,
@@ -285,16 +294,16 @@ def upgrade() -> None:
         sa.Column("reference", sa.String(), nullable=True),
         sa.Column("order_line_id", big_integer, nullable=True),
         sa.Column("import_key", sa.String(), nullable=True),
-        sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_stock_movements_brand_id_brands")),
-        sa.ForeignKeyConstraint(
-            ["location_id"], ["locations.id"], name=op.f("fk_stock_movements_location_id_locations")
-        ),
         sa.ForeignKeyConstraint(["sku_id"], ["skus.id"], name=op.f("fk_stock_movements_sku_id_skus")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_movements")),
-        sa.UniqueConstraint("brand_id", "import_key", name=op.f("uq_stock_movements_brand_id_import_key")),
-        sa.UniqueConstraint("order_line_id", name=op.f("uq_stock_movements_order_line_id")),
     )
     op.create_index("ix_stock_movements_day", "stock_movements", ["brand_id", "local_date"], unique=False)
+    op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id"], unique=False)
     op.create_index(
-        "ix_stock_movements_level", "stock_movements", ["brand_id", "sku_id", "kind", "quantity"], unique=False
+        "uq_stock_movements_import_key",
+        "stock_movements",
+        ["brand_id", "import_key"],
+        unique=True,
+        sqlite_where=sa.text("import_key IS NOT NULL"),
+        postgresql_where=sa.text("import_key IS NOT NULL"),
     )

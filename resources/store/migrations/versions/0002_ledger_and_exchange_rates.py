@@ -65,7 +65,9 @@ def upgrade() -> None:
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("base_amount_minor", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_postings_account_id_accounts")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_postings_account_id_accounts")
+        ),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_postings_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_postings")),
     )
@@ -83,7 +85,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_journal_entries_brand_id_brands")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_journal_entries_order_id_orders")),
         sa.ForeignKeyConstraint(
-            ["reversal_of"], ["journal_entries.id"], name=op.f("fk_journal_entries_reversal_of_journal_entries")
+            ["reversal_of"],
+            ["journal_entries.id"],
+            name=op.f("fk_journal_entries_reversal_of_journal_entries"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_journal_entries")),
         sa.UniqueConstraint("brand_id", "key", name=op.f("uq_journal_entries_brand_id_key")),
@@ -119,5 +123,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_transactions_brand_id_brands")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_transactions_order_id_orders")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transactions")),
-        sa.UniqueConstraint("brand_id", "order_id", "type", name=op.f("uq_transactions_brand_id_order_id_type")),
+        sa.UniqueConstraint(
+            "brand_id", "order_id", "type", name=op.f("uq_transactions_brand_id_order_id_type")
+        ),
     )

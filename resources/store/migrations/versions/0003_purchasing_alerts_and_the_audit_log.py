@@ -57,7 +57,12 @@ def upgrade() -> None:
         sa.Column(
             "kind",
             sa.Enum(
-                "low_stock", "out_of_stock", name="alert_kind", native_enum=False, create_constraint=True, length=32
+                "low_stock",
+                "out_of_stock",
+                name="alert_kind",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
             ),
             nullable=False,
         ),
@@ -100,7 +105,9 @@ def upgrade() -> None:
         sa.Column("received_quantity", sa.Integer(), nullable=False),
         sa.Column("unit_cost_minor", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=True),
-        sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_purchase_order_lines_brand_id_brands")),
+        sa.ForeignKeyConstraint(
+            ["brand_id"], ["brands.id"], name=op.f("fk_purchase_order_lines_brand_id_brands")
+        ),
         sa.ForeignKeyConstraint(
             ["purchase_order_id"],
             ["purchase_orders.id"],

@@ -1,0 +1,332 @@
+"""Writing and reading order lines, with the stock that they move and the money that they mean.
+
+Belongs here: the tables `orders`, `order_lines`, `imports`, the movements and transactions that follow from lines.
+Does not belong here: what a line of a file means (`assets/ingestion`), or a ledger entry (`resources/store/ledger`).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, insert, text
+
+from resources.store.brands import channel_ids, location_ids
+from resources.store.bulk import insert_frame, read_frame, upsert_frame
+from resources.store.models import Customer, CustomerProfile, Import, Order, OrderLine, Sku, Transaction
+
+INT, TEXT, DAY, INSTANT = pl.Int64(), pl.String(), pl.Date(), pl.Datetime("us", "UTC")
+_IDENTITY = ["order_id", "code", "quantity", "unit_price_micros", "occurrence"]
+
+ORDER_LINES: dict[str, pl.DataType] = {
+    "line_id": INT,
+    "import_id": INT,
+    "day": DAY,
+    "occurred_at": INSTANT,
+    "order_id": INT,
+    "order_number": TEXT,
+    "order_day": DAY,
+    "channel": TEXT,
+    "country": TEXT,
+    "customer_id": INT,
+    "kind": TEXT,
+    "code": TEXT,
+    "sku": TEXT,
+    "description": TEXT,
+    "quantity": INT,
+    "unit_price_micros": INT,
+    "amount_minor": INT,
+    "currency": TEXT,
+}
+
+
+@dataclass(frozen=True)
+class ImportRecord:
+    """What is known of a file before its rows are written."""
+
+    kind: str
+    file_name: str
+    sha256: str
+    mapping: str
+    rows_in: int
+    rows_quarantined: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many lines were new and how many an earlier import had brought."""
+
+    import_id: int | None
+    new: int
+    known: int
+
+
+def write_order_lines(
+    connection: Connection, brand: int, record: ImportRecord, lines: pl.DataFrame
+) -> Written:
+    """Add the lines that the store does not have yet; what it has stays as it is.
+
+    `lines` has the columns of `assets.ingestion.lines.LINES`. Equal lines of an order are told apart by `occurrence`, so
+    that the same file again adds nothing. Runs inside the caller's `Store.write` transaction.
+    """
+    channels = channel_ids(connection, brand, lines["channel"].unique().sort().to_list())
+    located = lines.with_columns(
+        pl.col("channel").replace_strict(channels, return_dtype=INT).alias("channel_id")
+    )
+    orders, fresh = _ensure_orders(connection, brand, located)
+    placed = located.join(orders, on=["channel_id", "order_number"], maintain_order="left")
+    missing = placed if fresh else _not_yet_written(connection, brand, placed)
+    known = lines.height - missing.height
+    if not missing.height:
+        return Written(None, 0, known)
+    before = connection.scalar(text("SELECT coalesce(max(id), 0) FROM order_lines")) or 0
+    import_id = _record_import(connection, brand, record, missing.height, known)
+    skus = ensure_skus(
+        connection, brand, missing.filter(pl.col("sku").is_not_null()).select("sku", name="description")
+    )
+    insert_frame(
+        connection,
+        OrderLine.__table__,
+        missing.select(
+            pl.lit(brand, INT).alias("brand_id"),
+            "order_id",
+            pl.lit(import_id, INT).alias("import_id"),
+            "row_number",
+            "kind",
+            "code",
+            pl.col("sku").replace_strict(skus, default=None, return_dtype=INT).alias("sku_id"),
+            "description",
+            "quantity",
+            "unit_price_micros",
+            "amount_minor",
+            "currency",
+            "occurrence",
+            "occurred_at",
+            "local_date",
+        ),
+    )
+    _move_stock(connection, brand, before, missing)
+    _book_transactions(connection, brand, missing)
+    return Written(import_id, missing.height, known)
+
+
+def read_order_lines(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
+    """Lines whose local date lies in [first, last], in the order of their ids, with the columns ORDER_LINES."""
+    query = """
+        SELECT l.id, l.import_id, l.local_date, l.occurred_at, o.id, o.number, o.local_date, c.code, o.country,
+               o.customer_id, l.kind, l.code, s.sku, l.description, l.quantity, l.unit_price_micros, l.amount_minor,
+               l.currency
+        FROM order_lines l
+        JOIN orders o ON o.id = l.order_id
+        JOIN channels c ON c.id = o.channel_id
+        LEFT JOIN skus s ON s.id = l.sku_id
+        WHERE l.brand_id = :brand AND l.local_date BETWEEN :first AND :last
+        ORDER BY l.id
+    """
+    return read_frame(connection, query, ORDER_LINES, {"brand": brand, **_days(connection, first, last)})
+
+
+def line_days(connection: Connection, brand: int) -> pl.DataFrame:
+    """Per day with order lines: how many there are and the newest one's id. Columns day, lines, newest."""
+    query = """
+        SELECT local_date, count(*), max(id) FROM order_lines WHERE brand_id = :brand GROUP BY local_date ORDER BY local_date
+    """
+    return read_frame(connection, query, {"day": DAY, "lines": INT, "newest": INT}, {"brand": brand})
+
+
+def ensure_skus(connection: Connection, brand: int, wanted: pl.DataFrame) -> dict[str, int]:
+    """Ids by SKU code; unknown ones are made with the name given. Columns sku, name."""
+    known = _sku_ids(connection, brand)
+    missing = wanted.unique("sku", keep="first", maintain_order=True).filter(
+        ~pl.col("sku").is_in(list(known))
+    )
+    if missing.height:
+        now = pl.lit(datetime.now(UTC)).cast(INSTANT)
+        rows = missing.select(pl.lit(brand, INT).alias("brand_id"), "sku", "name", now.alias("updated_at"))
+        insert_frame(connection, Sku.__table__, rows)
+        known = _sku_ids(connection, brand)
+    return known
+
+
+def _sku_ids(connection: Connection, brand: int) -> dict[str, int]:
+    rows = connection.execute(text("SELECT sku, id FROM skus WHERE brand_id = :brand"), {"brand": brand})
+    return {sku: id for sku, id in rows}
+
+
+def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Ids of the lines' orders (channel_id, order_number, order_id), and whether every one of them is new."""
+    wanted = lines.group_by("channel_id", "order_number", maintain_order=True).agg(
+        pl.col("customer", "country", "currency").drop_nulls().first(),
+        pl.col("occurred_at").min().alias("placed_at"),
+        pl.col("local_date").min(),
+    )
+    known = _order_ids(connection, brand)
+    missing = wanted.join(known, on=["channel_id", "order_number"], how="anti", maintain_order="left")
+    if missing.height:
+        customers = _ensure_customers(connection, brand, lines)
+        insert_frame(
+            connection,
+            Order.__table__,
+            missing.select(
+                pl.lit(brand, INT).alias("brand_id"),
+                "channel_id",
+                pl.col("order_number").alias("number"),
+                pl.col("customer")
+                .replace_strict(customers, default=None, return_dtype=INT)
+                .alias("customer_id"),
+                "country",
+                "currency",
+                "placed_at",
+                "local_date",
+            ),
+        )
+        known = _order_ids(connection, brand)
+    return known, missing.height == wanted.height
+
+
+def _order_ids(connection: Connection, brand: int) -> pl.DataFrame:
+    query = "SELECT channel_id, number, id FROM orders WHERE brand_id = :brand"
+    return read_frame(
+        connection, query, {"channel_id": INT, "order_number": TEXT, "order_id": INT}, {"brand": brand}
+    )
+
+
+def _ensure_customers(connection: Connection, brand: int, lines: pl.DataFrame) -> dict[str, int]:
+    wanted = (
+        lines.filter(pl.col("customer").is_not_null())
+        .group_by("customer", maintain_order=True)
+        .agg(pl.col("local_date").min(), pl.col("email", "name", "phone").drop_nulls().first())
+    )
+    known = _customer_ids(connection, brand)
+    missing = wanted.filter(~pl.col("customer").is_in(list(known)))
+    if not missing.height:
+        return known
+    brand_column = pl.lit(brand, INT).alias("brand_id")
+    insert_frame(
+        connection,
+        Customer.__table__,
+        missing.select(
+            brand_column, pl.col("customer").alias("external_id"), pl.col("local_date").alias("first_seen")
+        ),
+    )
+    known = _customer_ids(connection, brand)
+    profiles = missing.filter(pl.any_horizontal(pl.col("email", "name", "phone").is_not_null()))
+    ids = pl.col("customer").replace_strict(known, return_dtype=INT).alias("customer_id")
+    insert_frame(
+        connection, CustomerProfile.__table__, profiles.select(ids, brand_column, "email", "name", "phone")
+    )
+    return known
+
+
+def _customer_ids(connection: Connection, brand: int) -> dict[str, int]:
+    rows = connection.execute(
+        text("SELECT external_id, id FROM customers WHERE brand_id = :brand"), {"brand": brand}
+    )
+    return {external: id for external, id in rows}
+
+
+def _not_yet_written(connection: Connection, brand: int, lines: pl.DataFrame) -> pl.DataFrame:
+    # A line keeps its day whatever file it comes in; totals of an order may come on a later day than before.
+    days = _days(connection, lines["local_date"].min(), lines["local_date"].max())  # pyright: ignore[reportArgumentType]
+    query = """
+        SELECT order_id, code, quantity, unit_price_micros, occurrence, amount_minor FROM order_lines
+        WHERE brand_id = :brand AND local_date BETWEEN :first AND :last
+    """
+    schema = {**dict.fromkeys(_IDENTITY, INT), "code": TEXT, "amount_minor": INT}
+    written = read_frame(connection, query, schema, {"brand": brand, **days})
+    plain = lines.filter(~pl.col("cumulative")).join(written, on=_IDENTITY, how="anti", maintain_order="left")
+    return pl.concat([plain, _growth(lines.filter("cumulative"), written)]).sort(
+        "row_number", maintain_order=True
+    )
+
+
+def _growth(totals: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:
+    """What has been added to an order's totals (shipping, tax, refunds) since they were last written."""
+    before = written.group_by("order_id", "code").agg(
+        pl.col("amount_minor").sum().alias("before"), pl.len().cast(INT).alias("occurrence_after")
+    )
+    grown = totals.join(before, on=["order_id", "code"], how="left", maintain_order="left").with_columns(
+        pl.col("before", "occurrence_after").fill_null(0)
+    )
+    delta = pl.col("amount_minor") - pl.col("before")
+    scaled = (
+        pl.when(pl.col("before") == 0)
+        .then("unit_price_micros")
+        .otherwise(pl.col("unit_price_micros") * delta // pl.col("amount_minor"))
+    )
+    return (
+        grown.filter(delta != 0)
+        .with_columns(delta.alias("amount_minor"), scaled.alias("unit_price_micros"))
+        .with_columns(pl.col("occurrence_after").alias("occurrence"))
+        .select(totals.columns)
+    )
+
+
+def _record_import(connection: Connection, brand: int, record: ImportRecord, new: int, known: int) -> int:
+    values = {
+        "brand_id": brand,
+        "kind": record.kind,
+        "file_name": record.file_name,
+        "sha256": record.sha256,
+        "mapping": record.mapping,
+        "finished_at": datetime.now(UTC),
+        "rows_in": record.rows_in,
+        "rows_new": new,
+        "rows_known": known,
+        "rows_quarantined": record.rows_quarantined,
+    }
+    return connection.execute(insert(Import).values(values)).inserted_primary_key[0]
+
+
+def _move_stock(connection: Connection, brand: int, after_line: int, lines: pl.DataFrame) -> None:
+    """The movements of the lines just written, in the database itself: a sale takes out, a return puts back."""
+    by_order = lines.group_by("order_id").agg(pl.col("location").first())
+    locations = location_ids(connection, brand, by_order["location"].unique().sort().to_list())
+    for (location,), orders in by_order.group_by("location"):
+        one = by_order["location"].n_unique() == 1
+        only = "" if one else f"AND l.order_id IN ({','.join(map(str, orders['order_id']))})"
+        connection.execute(
+            text(f"""
+                INSERT INTO stock_movements
+                    (brand_id, sku_id, location_id, kind, quantity, occurred_at, local_date, order_line_id)
+                SELECT l.brand_id, l.sku_id, :location,
+                       CASE WHEN l.kind = 'stock_adjustment' THEN 'adjustment'
+                            WHEN l.kind = 'gift' THEN 'gift'
+                            WHEN l.quantity < 0 THEN 'return' ELSE 'sale' END,
+                       CASE WHEN l.kind = 'stock_adjustment' THEN l.quantity ELSE -l.quantity END,
+                       l.occurred_at, l.local_date, l.id
+                FROM order_lines l
+                WHERE l.id > :after AND l.brand_id = :brand AND l.sku_id IS NOT NULL {only}
+                ORDER BY l.id
+            """),
+            {"location": locations[str(location)], "after": after_line, "brand": brand},
+        )
+
+
+def _book_transactions(connection: Connection, brand: int, lines: pl.DataFrame) -> None:
+    """One money event per order and type; what an order's new lines of that type are worth is added to it."""
+    kind = pl.col("kind")
+    typed = (
+        lines.filter(~kind.is_in(["test", "gift", "stock_adjustment"]))
+        .with_columns(
+            pl.when(kind.is_in(["fee", "bad_debt", "sample"]))
+            .then(pl.lit("expense"))
+            .when(kind == "adjustment")
+            .then(pl.lit("adjustment"))
+            .when(pl.col("quantity") < 0)
+            .then(pl.lit("refund"))
+            .otherwise(pl.lit("sale"))
+            .alias("type")
+        )
+        .group_by("order_id", "type", "currency", maintain_order=True)
+        .agg(pl.col("amount_minor").sum(), pl.col("occurred_at").min())
+        .with_columns(pl.lit(brand, INT).alias("brand_id"))
+    )
+    sums = {"amount_minor": "transactions.amount_minor + excluded.amount_minor"}
+    upsert_frame(connection, Transaction.__table__, typed, ["brand_id", "order_id", "type"], sums)
+
+
+def _days(connection: Connection, first: date, last: date) -> dict[str, Any]:
+    if connection.dialect.name == "sqlite":
+        return {"first": first.isoformat(), "last": last.isoformat()}
+    return {"first": first, "last": last}
