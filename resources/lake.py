@@ -102,7 +102,7 @@ class Lake:
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
         """Rows of a DuckDB query in which each materialized asset is a view of its name."""
         with self.connect(set(re.findall(r"[a-z_]+", query))) as connection:
-            return connection.execute(query, list(parameters)).pl() if parameters else connection.sql(query).pl()
+            return connection.sql(query, params=list(parameters)).pl() if parameters else connection.sql(query).pl()
 
     def connect(self, assets: Iterable[str] | None = None) -> "DuckDBPyConnection":
         """A DuckDB in memory with a view for each materialized asset, or for those of `assets` that are."""

@@ -20,6 +20,8 @@ import polars as pl
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, get_currency_symbol
 
+from assets.finance.money import exponents
+
 LOCALE = "en_GB"
 TOP = 10
 """How many best sellers and slow movers a page shows; the workbook has all of them."""
@@ -293,13 +295,8 @@ def month_text(month: date) -> str:
 
 
 def currency_exponent(currency: str) -> int | None:
-    """Decimals of a currency by ISO 4217 (not CLDR, which differs on a dozen); None where it defines none."""
-    from iso4217 import Currency
-
-    try:
-        return Currency(currency).exponent
-    except ValueError:
-        return None
+    """Decimals of a currency by ISO 4217; None for a code that it does not have."""
+    return exponents().get(currency)
 
 
 def unconverted_text(currency: str, minor: int) -> str:
@@ -395,7 +392,7 @@ def _kpis(frames: Mapping[str, pl.DataFrame], month: date | None, *, foreseen: b
         Kpi("net_revenue", "Net revenue", "money", *_sales(monthly, month, "net_revenue", detail)),
         _gross_margin(now, detail),
         Kpi("orders", "Orders", "count", *_sales(monthly, month, "orders", detail)),
-        Kpi("order_value", "Average order value", "money", *_sales(monthly, month, "order_value", detail)),
+        Kpi("order_value", "Average order", "money", *_sales(monthly, month, "order_value", detail)),
         _return_rate(frames["returns"]),
         _stockouts_ahead(frames["stockouts_ahead"], foreseen),
     )

@@ -13,14 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from assets import charts
 from assets.finance.executive import (
@@ -30,7 +32,6 @@ from assets.finance.executive import (
     Kpi,
     count_text,
     day_text,
-    month_text,
     unconverted_text,
 )
 
@@ -38,6 +39,8 @@ UNKNOWN = "—"
 MONTHS_SHOWN = 13
 STOCKOUTS_SHOWN = 15
 WEEKS_SHOWN = 13
+CHANNELS = {"woocommerce": "WooCommerce", "shopify": "Shopify", "amazon": "Amazon", "ebay": "eBay"}
+"""How the channels write their own names."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -125,6 +128,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = _coded
     return environment.get_template("executive.html.j2")
 
 
@@ -170,7 +174,7 @@ def _months(report: ExecutiveReport) -> Table:
         ("Month", "Gross sales", "Returns", "Net revenue", "Orders", "Units", "Margin"),
         tuple(
             (
-                Cell(month_text(row["month"]) + (" *" if row["month"] in partial else "")),
+                Cell(_short_month(row["month"]) + ("\N{NO-BREAK SPACE}*" if row["month"] in partial else "")),
                 *(Cell(money(row[name])) for name in ("gross_sales", "returns", "net_revenue")),
                 *(Cell(_count(row[name])) for name in ("orders", "units")),
                 Cell(money(row["margin"])),
@@ -188,13 +192,17 @@ def _channels(report: ExecutiveReport) -> Section:
     rows = report.by_channel.to_dicts()
     money = _money(report)
     first = rows[0]
-    lead = f"{first['channel']} brings {_percent(first['share'])} of net revenue." if first["share"] else ""
+    lead = (
+        f"{_channel(first['channel'])} brings {_percent(first['share'])} of net revenue."
+        if first["share"]
+        else ""
+    )
     table = Table(
         "Net revenue by channel",
         ("Channel", "Net revenue", "Share"),
         tuple(
             (
-                Cell(row["channel"]),
+                Cell(_channel(row["channel"])),
                 Cell(money(row["net_revenue"])),
                 Cell(_percent(row["share"]), bar=row["share"]),
             )
@@ -277,7 +285,7 @@ def _stock(report: ExecutiveReport) -> Section:
         tuple(
             (
                 _product(row),
-                Cell(day_text(row["stockout_on"]) if row["stockout_on"] else UNKNOWN),
+                Cell(_short_day(row["stockout_on"]) if row["stockout_on"] else UNKNOWN),
                 Cell(_count(row["available"])),
                 Cell(_decimal(row["weekly_mean"])),
                 Cell(_count(row["recommended_quantity"])),
@@ -311,7 +319,7 @@ def _forecast(report: ExecutiveReport) -> Section:
         "Forecast by week, all products",
         ("Week of", "Expected units", "Likely low", "Likely high"),
         tuple(
-            (Cell(day_text(row["week"])), *(Cell(_count(row[name])) for name in ("mean", "lower", "upper")))
+            (Cell(_short_day(row["week"])), *(Cell(_count(row[name])) for name in ("mean", "lower", "upper")))
             for row in rows
         ),
         foot=_rest(ahead, len(rows), "week"),
@@ -332,7 +340,16 @@ def _cash(report: ExecutiveReport) -> Section:
     picture = _picture(
         "cash",
         lambda size: charts.stacked_bars(
-            flows, "month", ["inflow", "outflow"], "", "", "svg", line="net", unit=_unit(report), size=size
+            flows,
+            "month",
+            ["inflow", "outflow"],
+            "",
+            "",
+            "svg",
+            line="net",
+            provisional=report.partial_months,
+            unit=_unit(report),
+            size=size,
         ),
         "Cash in, cash out and the net of both by month.",
     )
@@ -342,7 +359,7 @@ def _cash(report: ExecutiveReport) -> Section:
         ("Month", "In", "Out", "Net"),
         tuple(
             (
-                Cell(month_text(row["month"])),
+                Cell(_short_month(row["month"])),
                 *(Cell(money(row[name])) for name in ("inflow", "outflow", "net")),
             )
             for row in reversed(rows.to_dicts())
@@ -363,7 +380,7 @@ def _returns(report: ExecutiveReport) -> Section:
         ("Category", "Sold", "Returned", "Rate"),
         tuple(
             (
-                Cell("All" if row["category"] == "all" else row["category"]),
+                Cell(row["category"][:1].upper() + row["category"][1:]),
                 Cell(_count(row["units_sold"])),
                 Cell(_count(row["units_returned"])),
                 Cell(_percent(row["return_rate"]), bar=_share(row["return_rate"], highest)),
@@ -441,6 +458,18 @@ def _unit(report: ExecutiveReport) -> charts.Unit:
 # Words and numbers
 
 
+def _coded(text: str) -> Markup:
+    """A sentence, escaped, with what stands between backticks set as code."""
+    *pairs, last = text.split("`") if text.count("`") % 2 == 0 else [text]
+    plain, code = pairs[::2], pairs[1::2]
+    coded = (Markup("{}<code>{}</code>").format(*pair) for pair in zip(plain, code, strict=True))
+    return Markup("").join((*coded, escape(last)))
+
+
+def _channel(name: str) -> str:
+    return CHANNELS.get(name, name)
+
+
 def _product(row: dict[str, Any]) -> Cell:
     return Cell(row["name"], under=row["sku"]) if row["name"] else Cell(row["sku"])
 
@@ -461,6 +490,14 @@ def _percent(share: float | None) -> str:
     if share is None:
         return UNKNOWN
     return format_percent(share, "#,##0.0%", locale=LOCALE).replace("-", charts.MINUS)
+
+
+def _short_month(month: date) -> str:
+    return format_date(month, "MMM y", locale=LOCALE).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _short_day(day: date) -> str:
+    return format_date(day, "d MMM y", locale=LOCALE).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _signed(ratio: float) -> str:

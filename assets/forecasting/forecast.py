@@ -70,8 +70,7 @@ def forecast_demand(
     prophet_skus: int = PROPHET_SKUS,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ForecastResult:
-    """The next `horizon` weeks of every SKU in `history`, and how each model did on weeks that it had not
-    seen.
+    """The next `horizon` weeks of every SKU in `history`, and how each model did on weeks it had not seen.
 
     `history` is what `demand.weekly_demand` returns: sku, week (Monday), units_sold; each SKU without a hole
     up to the panel's last week. mean, lower and upper are units a week, none below zero; `level` is the
@@ -154,6 +153,8 @@ def _series(history: pl.DataFrame) -> list[Series]:
     missing = sorted(set(HISTORY_COLUMNS) - set(history.columns))
     if missing:
         raise ValueError(f"the demand history lacks the columns {', '.join(missing)}")
+    if history.is_empty():
+        return []
     units = pl.col("units_sold")
     grouped = (
         history.sort("sku", "week")
@@ -169,9 +170,10 @@ def _series(history: pl.DataFrame) -> list[Series]:
     panel_end = history["week"].max()
     faulty = grouped.filter(pl.col("holes") | pl.col("not_units") | (pl.col("last") != panel_end))
     if not faulty.is_empty():
+        some = ", ".join(faulty["sku"].head(5))
         raise ValueError(
-            f"the demand history of {faulty.height} SKUs ({', '.join(faulty['sku'].head(5))}) lacks weeks or has "
-            f"units below zero; one row is needed for every week up to {panel_end}: make it with weekly_demand"
+            f"the demand history of {some} ({faulty.height} SKUs in all) lacks weeks up to {panel_end} or "
+            "has units missing or below zero: make it with weekly_demand"
         )
     return [Series(row["sku"], row["first"], np.array(row["units"])) for row in grouped.iter_rows(named=True)]
 

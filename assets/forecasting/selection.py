@@ -69,8 +69,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Tried:
-    """A model with its score (None if nothing could be held out, or it failed), and why it is or is not in
-    use."""
+    """A model, its score (None if nothing could be held out, or it failed), and why it is in use or not."""
 
     model: str
     score: Score | None
@@ -81,8 +80,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Selection:
-    """What serves a SKU: the model's name, its forecast (None for a SKU without a sale), and all that was
-    tried."""
+    """What serves a SKU: a model's name, its forecast (None without a sale), and all that was tried."""
 
     model: str
     band: Band | None
@@ -90,8 +88,7 @@ class Selection:
 
 
 def select_model(series: Series, horizon: int, *, prophet_skus: int | None = None) -> Selection:
-    """The model that serves `series` for the next `horizon` weeks, its forecast, and every model that was
-    tried.
+    """The model that serves `series` for the next `horizon` weeks, its forecast, and all that were tried.
 
     `prophet_skus` is None for a SKU that may have Prophet; else how many SKUs may, which the reason then
     tells. Prophet that fails leaves the SKU to the other models. Raises ImportError where Prophet is asked
@@ -156,9 +153,8 @@ def _rmsse(tried: Tried) -> float:
 
 def _band(chosen: Tried, series: Series, horizon: int, folds: list[Fold]) -> Band:
     if chosen.model == PROPHET:
-        seed = zlib.crc32(
-            series.sku.encode()
-        )  # by the SKU, so that its neighbours do not change its forecast
+        # By the SKU, so that its neighbours do not change its forecast.
+        seed = zlib.crc32(series.sku.encode())
         return prophet_band(series.units, series.first_week, horizon, yearly=_yearly(folds), seed=seed)
     if chosen.model == SEASONAL_NAIVE and chosen.score:
         return band_from_error(seasonal_naive(series.units, horizon), chosen.score.rmse)
@@ -200,12 +196,11 @@ def _why(chosen: Tried, tried: list[Tried], prophet_skus: int | None) -> str:
         words = f"{name}: {error} on {weeks}; no other was {NEEDED_GAIN:.0%} closer ({against})."
     else:
         words = f"{name}: closest on {weeks}, {error} against {against}."
-    failures = [f" {_could_not(each)}" for each in tried if each.failure]
+    sentences = [words[0].upper() + words[1:], *(_could_not(each) for each in tried if each.failure)]
     if prophet_skus is not None:
-        failures.append(
-            f" Prophet is fitted only for the {_count(prophet_skus, 'best seller')}, not for this SKU."
-        )
-    return words[0].upper() + words[1:] + "".join(failures)
+        sellers = _count(prophet_skus, "best seller")
+        sentences.append(f"Prophet is fitted only for the {sellers}, not for this SKU.")
+    return " ".join(sentences)
 
 
 def _why_not(tried: Tried, chosen: Tried) -> str:

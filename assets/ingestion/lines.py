@@ -3,7 +3,7 @@
 Belongs here: pure functions over frames. Does not belong here: reading files, the store, or the mapping language.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import get_args
@@ -111,7 +111,7 @@ def _rename(rows: pl.DataFrame, mapping: OrderMapping) -> pl.DataFrame:
 
 
 def _parse(rows: pl.DataFrame, mapping: OrderMapping, defaults: Defaults) -> pl.DataFrame:
-    text = _text(rows)
+    text = clean_text(rows)
     return rows.select(
         "row_number",
         "cumulative",
@@ -255,26 +255,20 @@ def _rejected(bad: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-class _text:
-    """Columns as clean text: no NUL, no blanks around, nothing instead of an empty string."""
+def clean_text(rows: pl.DataFrame) -> Callable[..., pl.Expr]:
+    """Columns of `rows` as clean text: no NUL, no blanks around (unless strip=False), nothing instead of empty."""
 
-    def __init__(self, rows: pl.DataFrame) -> None:
-        self.schema = rows.schema
-
-    def __call__(self, name: str, *, strip: bool = True) -> pl.Expr:
-        column = pl.col(name)
-        if self.schema[name].is_float():
+    def text(name: str, *, strip: bool = True) -> pl.Expr:
+        column, dtype = pl.col(name), rows.schema[name]
+        if dtype.is_float():
             # Spreadsheets turn 17850 into 17850.0.
-            whole = column.round(0) == column
-            column = (
-                pl.when(whole)
-                .then(column.cast(pl.Int64, strict=False).cast(pl.String))
-                .otherwise(column.cast(pl.String))
-            )
+            as_integer = column.cast(pl.Int64, strict=False)
+            column = pl.when(column == as_integer).then(as_integer.cast(pl.String)).otherwise(column.cast(pl.String))
         column = column.cast(pl.String).str.replace_all("\x00", "", literal=True)
         stripped = column.str.strip_chars()
-        value = stripped if strip else column
-        return pl.when(stripped != "").then(value).otherwise(None).alias(name)
+        return pl.when(stripped != "").then(stripped if strip else column).otherwise(None).alias(name)
+
+    return text
 
 
 def today_in(timezone: str, now: datetime) -> date:

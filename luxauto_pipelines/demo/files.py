@@ -3,11 +3,9 @@
 What belongs here: the formats, the exchange rates of the period, and the sums that the truth records. What is
 summed was made in `maison`, `stockroom` and `trade`. Nothing here reads a file back.
 
-Two calls with the same seed and last day write the same bytes, wherever the folder is and whenever it is
-done.
+Two calls with the same seed and last day write the same bytes, whatever the folder and the hour.
 
-- `catalog.csv`: one row a SKU. Prices (of the last day) and costs in EUR, net of tax; `reorder_point` is left
-  empty.
+- `catalog.csv`: one row a SKU. Prices of the last day and costs in EUR, net of tax; no reorder points.
 - `orders.csv.gz`: one row an order line, see `trade.Line` for signs. `occurred_at` has the offset of the
   place of sale; returns are booked at the atelier. Fees and discounts have quantity 1 and a negative price. A
   goods line with price 0 is a press sample or a gift: it draws on stock and is no sale.
@@ -33,7 +31,15 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from luxauto_pipelines.demo.maison import EXPONENTS, MONTHS, NAME, SALES, Maison, found_maison, price_list
+from luxauto_pipelines.demo.maison import (
+    EXPONENTS,
+    NAME,
+    SALES,
+    Maison,
+    found_maison,
+    price_list,
+    season_factor,
+)
 from luxauto_pipelines.demo.stockroom import ATELIER
 from luxauto_pipelines.demo.trade import (
     CHANNELS,
@@ -244,11 +250,7 @@ def _truth(maison: Maison, trade: Trade, rates: _Rates, seed: int) -> dict[str, 
         "monthly": _monthly(sums),
         "best_sellers": _best_sellers(sums),
         "return_rates": _return_rates(maison, sums),
-        "season": {
-            "months": MONTHS,
-            "weekdays": WEEKDAYS,
-            "december": "by day: rises to the 23rd, then falls",
-        },
+        "season": _season(maison),
         "sales": [
             {"name": name, "month": month, "percent": percent} for month, (name, percent) in SALES.items()
         ],
@@ -269,24 +271,25 @@ def _truth(maison: Maison, trade: Trade, rates: _Rates, seed: int) -> dict[str, 
     }
 
 
+def _eur_sums() -> defaultdict[Any, Decimal]:
+    return defaultdict(Decimal)
+
+
 @dataclass(slots=True)
 class _Sums:
-    """Sums over order lines. Keys begin with the month as YYYY-MM; `minor` is in minor units of its
-    currency."""
+    """Sums over order lines. Months are written YYYY-MM, `minor` and `other` are in minor units.
 
-    minor: Counter[tuple[str, str, str, str]] = field(
-        default_factory=Counter
-    )  # month, channel, currency, measure
-    other: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # month, line type, currency
-    eur: defaultdict[tuple[str, str], Decimal] = field(
-        default_factory=lambda: defaultdict(Decimal)
-    )  # month, channel
-    eur_by_sku: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    units: Counter[tuple[str, str]] = field(default_factory=Counter)  # month, "sold" or "returned"
-    units_by_sku: Counter[tuple[str, str]] = field(default_factory=Counter)  # sku, "sold" or "returned"
-    orders: defaultdict[str, set[str]] = field(
-        default_factory=lambda: defaultdict(set)
-    )  # month: sales' numbers
+    Keys: `minor` month, channel, currency, measure; `other` month, line type, currency; `eur` month, channel;
+    `units` month, way and `units_by_sku` SKU, way, where a way is "sold" or "returned"; `orders` month.
+    """
+
+    minor: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    other: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    eur: defaultdict[tuple[str, str], Decimal] = field(default_factory=_eur_sums)
+    eur_by_sku: defaultdict[str, Decimal] = field(default_factory=_eur_sums)
+    units: Counter[tuple[str, str]] = field(default_factory=Counter)
+    units_by_sku: Counter[tuple[str, str]] = field(default_factory=Counter)
+    orders: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 def _sum_up(lines: Iterable[Line], rates: _Rates) -> _Sums:
@@ -303,9 +306,8 @@ def _sum_up(lines: Iterable[Line], rates: _Rates) -> _Sums:
             sums.minor[month, order.channel, order.currency, measure] += abs(amount)
             sums.units[month, way] += abs(line.quantity)
             sums.units_by_sku[line.sku, way] += abs(line.quantity)
-            in_eur = rates.to_eur(
-                Decimal(_money(amount, order.currency)), order.currency, order.occurred_at.date()
-            )
+            local = Decimal(_money(amount, order.currency))
+            in_eur = rates.to_eur(local, order.currency, order.occurred_at.date())
             sums.eur[month, order.channel] += in_eur
             sums.eur_by_sku[line.sku] += in_eur
     return sums
@@ -332,8 +334,8 @@ def _monthly(sums: _Sums) -> list[dict[str, Any]]:
     for month in sorted(sums.orders):
         by_channel = {channel: _by_currency(sums, month, (channel,)) for channel in CHANNELS}
         others: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for (at, line_type, currency), minor in sorted(sums.other.items()):
-            if at == month:
+        for (when, line_type, currency), minor in sorted(sums.other.items()):
+            if when == month:
                 others[line_type][currency] = _money(minor, currency)
         rows.append(
             {
@@ -378,8 +380,7 @@ def _best_sellers(sums: _Sums) -> list[dict[str, Any]]:
 
 
 def _return_rates(maison: Maison, sums: _Sums) -> dict[str, Any]:
-    """By category: the chance set for a line, times the channel's factor; and units returned by units
-    sold."""
+    """By category, the chance set for a line (times its channel's factor), and units returned by sold."""
     rates: dict[str, Any] = {}
     for category, planned in RETURN_RATES.items():
         sold, returned = (
@@ -388,6 +389,17 @@ def _return_rates(maison: Maison, sums: _Sums) -> dict[str, Any]:
         )
         rates[category] = {"planned": str(planned), "realised": str(round(Decimal(returned) / sold, 4))}
     return {"by_category": rates, "channel_factors": {c: str(factor) for c, factor in RETURN_FACTORS.items()}}
+
+
+def _season(maison: Maison) -> dict[str, Any]:
+    """How busy a month (its mean day) and a weekday from Monday on were set to be; a mean day is 1."""
+    months: defaultdict[int, list[float]] = defaultdict(list)
+    for day in maison.days():
+        months[day.month].append(season_factor(day))
+    return {
+        "months": {month: round(sum(months[month]) / len(months[month]), 3) for month in sorted(months)},
+        "weekdays": WEEKDAYS,
+    }
 
 
 def _launches(maison: Maison) -> list[dict[str, Any]]:

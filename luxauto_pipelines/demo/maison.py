@@ -110,7 +110,7 @@ def season_factor(day: date, season: Season = "") -> float:
 def launch_factor(item: Item, day: date) -> float:
     """How much more than its usual demand a SKU draws after its launch; 0 before it."""
     age = (day - item.launched_on).days
-    return 0.0 if age < 0 else 1.0 + 2.6 * float(np.exp(-age / 16))
+    return 0.0 if age < 0 else 1.0 + 5.0 * float(np.exp(-age / 14))
 
 
 def sale_on(day: date) -> tuple[str, int] | None:
@@ -160,43 +160,82 @@ class _Style:
 
 _BLACK, _IVORY, _BURGUNDY, _SAND, _NAVY = "NOI Black", "IVO Ivory", "BOR Burgundy", "SAB Sand", "MAR Navy"
 _GREEN, _ROSE, _GOLD, _COGNAC = "VER Bottle green", "ROS Powder pink", "ORO Gold", "COG Cognac"
-_HEELS = ("36", "37", "38", "39", "40")
+_HEELS, _TAILORED, _LETTERS = ("36", "37", "38", "39", "40"), ("36", "38", "40", "42"), ("S", "M", "L")
+_BAGS, _RTW, _SHOES, _SCARVES = CATEGORIES
 
 STYLES = (
-    _Style("AUR", "Aurore top-handle bag", "bags", "top-handle", 3450, 3.0, (_BLACK, _COGNAC, _IVORY)),
-    _Style("AUM", "Aurore mini bag", "bags", "top-handle", 2650, 3.2, (_BLACK, _ROSE, _BURGUNDY)),
-    _Style("SEI", "Seine tote", "bags", "totes", 1980, 2.8, (_COGNAC, _BLACK, _NAVY)),
-    _Style("MIN", "Minuit clutch", "bags", "clutches", 1450, 1.6, (_BLACK, _GOLD)),
-    _Style("ECU", "Ecuyer messenger bag", "bags", "crossbody", 2280, 1.5, (_COGNAC, _GREEN)),
-    _Style("LUC", "Lucarne bucket bag", "bags", "crossbody", 2150, 2.6, (_BLACK, _SAND, _BURGUNDY), drop="autumn 0"),
-    _Style("PER", "Perle micro bag", "bags", "clutches", 1290, 1.8, (_IVORY, _ROSE), drop="spring 1"),
+    _Style("AUR", "Aurore top-handle bag", _BAGS, "top-handle", 3450, 3.0, (_BLACK, _COGNAC, _IVORY)),
+    _Style("AUM", "Aurore mini bag", _BAGS, "top-handle", 2650, 3.2, (_BLACK, _ROSE, _BURGUNDY)),
+    _Style("SEI", "Seine tote", _BAGS, "totes", 1980, 2.8, (_COGNAC, _BLACK, _NAVY)),
+    _Style("MIN", "Minuit clutch", _BAGS, "clutches", 1450, 1.6, (_BLACK, _GOLD)),
+    _Style("ECU", "Écuyer messenger bag", _BAGS, "crossbody", 2280, 1.5, (_COGNAC, _GREEN)),
     _Style(
-        "SOL", "Solene wool coat", "ready-to-wear", "coats", 3200, 1.8, (_BLACK,),
-        ("36", "38", "40", "42"), season="winter",
+        "LUC",
+        "Lucarne bucket bag",
+        _BAGS,
+        "crossbody",
+        2150,
+        2.6,
+        (_BLACK, _SAND, _BURGUNDY),
+        drop="autumn 0",
     ),
-    _Style("HAU", "Hauteville silk blouse", "ready-to-wear", "shirts", 890, 3.2, (_IVORY, _BLACK), ("36", "38", "40")),
-    _Style("MAS", "Marais wool trousers", "ready-to-wear", "trousers", 780, 2.4, (_NAVY,), ("36", "38", "40", "42")),
+    _Style("PER", "Perle micro bag", _BAGS, "clutches", 1290, 1.8, (_IVORY, _ROSE), drop="spring 1"),
+    _Style("SOL", "Solène wool coat", _RTW, "coats", 3200, 1.8, (_BLACK,), _TAILORED, season="winter"),
+    _Style("HAU", "Hauteville silk blouse", _RTW, "shirts", 890, 3.2, (_IVORY, _BLACK), _TAILORED[:3]),
+    _Style("MAS", "Marais wool trousers", _RTW, "trousers", 780, 2.4, (_NAVY,), _TAILORED),
     _Style(
-        "BRU", "Brume cashmere knit", "ready-to-wear", "knitwear", 980, 3.4, (_SAND, _BURGUNDY),
-        ("S", "M", "L"), season="winter",
+        "BRU",
+        "Brume cashmere knit",
+        _RTW,
+        "knitwear",
+        980,
+        3.4,
+        (_SAND, _BURGUNDY),
+        _LETTERS,
+        season="winter",
     ),
     _Style(
-        "OPA", "Opale evening dress", "ready-to-wear", "dresses", 2450, 1.6, (_GREEN,),
-        ("36", "38", "40"), drop="spring 0", season="summer",
+        "OPA",
+        "Opale evening dress",
+        _RTW,
+        "dresses",
+        2450,
+        1.6,
+        (_GREEN,),
+        _TAILORED[:3],
+        "spring 0",
+        "summer",
+    ),
+    _Style("VEN", "Ventoux tailored jacket", _RTW, "jackets", 1890, 2.2, (_BLACK,), _TAILORED, "autumn 0"),
+    _Style("LIG", "Ligne pump", _SHOES, "pumps", 790, 3.6, (_BLACK,), _HEELS),
+    _Style("QUA", "Quai loafer", _SHOES, "loafers", 750, 3.6, (_COGNAC,), _HEELS),
+    _Style("OND", "Ondine sandal", _SHOES, "sandals", 690, 2.6, (_GOLD,), _HEELS[:4], "spring 0", "summer"),
+    _Style(
+        "CAV", "Cavalière riding boot", _SHOES, "boots", 1350, 3.0, (_BLACK,), _HEELS, "autumn 1", "winter"
+    ),
+    _Style("JAR", "Jardin silk square", _SCARVES, "squares", 420, 5.2, (_ROSE, _NAVY, _GREEN, _IVORY)),
+    _Style(
+        "CON",
+        "Constellation silk square",
+        _SCARVES,
+        "squares",
+        440,
+        3.2,
+        (_NAVY, _GOLD, _BLACK),
+        drop="spring 1",
     ),
     _Style(
-        "VEN", "Ventoux tailored jacket", "ready-to-wear", "jackets", 1890, 2.2, (_BLACK,),
-        ("36", "38", "40", "42"), drop="autumn 0",
+        "VOI",
+        "Voile cashmere stole",
+        _SCARVES,
+        "stoles",
+        650,
+        2.6,
+        (_SAND, _BLACK, _BURGUNDY),
+        season="winter",
     ),
-    _Style("LIG", "Ligne pump", "shoes", "pumps", 790, 3.6, (_BLACK,), _HEELS),
-    _Style("QUA", "Quai loafer", "shoes", "loafers", 750, 3.6, (_COGNAC,), _HEELS),
-    _Style("OND", "Ondine sandal", "shoes", "sandals", 690, 2.6, (_GOLD,), _HEELS[:4], "spring 0", "summer"),
-    _Style("CAV", "Cavaliere riding boot", "shoes", "boots", 1350, 3.0, (_BLACK,), _HEELS, "autumn 1", "winter"),
-    _Style("JAR", "Jardin silk square", "scarves", "squares", 420, 5.2, (_ROSE, _NAVY, _GREEN, _IVORY)),
-    _Style("CON", "Constellation silk square", "scarves", "squares", 440, 3.2, (_NAVY, _GOLD, _BLACK), drop="spring 1"),
-    _Style("VOI", "Voile cashmere stole", "scarves", "stoles", 650, 2.6, (_SAND, _BLACK, _BURGUNDY), season="winter"),
-    _Style("RUB", "Ruban twill ribbon", "scarves", "ribbons", 120, 5.6, (_ROSE, _GOLD, _NAVY, _GREEN)),
-)  # fmt: skip
+    _Style("RUB", "Ruban twill ribbon", _SCARVES, "ribbons", 120, 5.6, (_ROSE, _GOLD, _NAVY, _GREEN)),
+)
 
 _COLOR_CURVE = (1.4, 1.0, 0.75, 0.6)
 _SIZE_CURVES = {1: (1.0,), 3: (0.8, 1.2, 0.9), 4: (0.8, 1.2, 1.1, 0.7), 5: (0.6, 1.1, 1.3, 1.1, 0.7)}

@@ -1,8 +1,7 @@
 """The demo maison's stock: shelves, suppliers, the buyer's habits, and the shortages planted among them.
 
 What belongs here: what is on hand, what comes in and goes out other than by orders, and when a buyer orders
-more. What does not: customers and orders, which are in `trade` and only take from the shelf and give back to
-it.
+more. What does not: customers and their orders, which are in `trade`; they only take from the shelf.
 
 What comes in during a day (deliveries, returns) is on the shelf from the next day on, so that stock is never
 negative at any moment, whatever the order of a day's events.
@@ -38,7 +37,7 @@ class StockRow:
 @dataclass(frozen=True, slots=True)
 class StockOut:
     """The planted stock-out: the shelf is empty from `first` to `last`, whole days, both included.
-    `lost_units` were asked for in vain."""
+    `lost_units` were asked for at retail in vain."""
 
     sku: str
     first: date
@@ -135,7 +134,8 @@ def take(room: Stockroom, sku: str, quantity: int, *, for_shops_of_others: bool 
     """
     kept = round(_expected(room, room.items[sku], 42)) if for_shops_of_others else 0
     if room.on_hand[sku] - quantity < kept:
-        room.lost_units += quantity if _planted_and_empty(room, sku) else 0
+        if _planted_and_empty(room, sku) and not for_shops_of_others:
+            room.lost_units += quantity
         return False
     room.on_hand[sku] -= quantity
     room.sold[sku][room.today] += quantity
@@ -143,8 +143,7 @@ def take(room: Stockroom, sku: str, quantity: int, *, for_shops_of_others: bool 
 
 
 def take_back(room: Stockroom, sku: str, quantity: int) -> bool:
-    """Shelve a customer's return for tomorrow; False during the planted stock-out, which a return would
-    end."""
+    """Shelve a return for tomorrow; False during the planted stock-out, which a return would end."""
     if _planted_and_empty(room, sku):
         return False
     room.incoming[sku] += quantity
@@ -152,8 +151,7 @@ def take_back(room: Stockroom, sku: str, quantity: int) -> bool:
 
 
 def fullest(room: Stockroom, kind: str) -> str:
-    """The SKU with most on hand of a category or subcategory, of those in trade and not planted to be
-    short."""
+    """The SKU of a (sub)category with most on hand, of those launched and not planted to be short."""
     shelf = [
         sku
         for sku, item in room.items.items()
@@ -188,15 +186,16 @@ def end_day(room: Stockroom) -> None:
         _reorder(room, day)
     room.on_hand.update(room.incoming)
     room.incoming.clear()
+    left = room.on_hand[room.planted_sku]
+    if room.today == int(_RECALL_AFTER * len(room.days)) and room.empty_from is None and left:
+        _put(room, at(day, 21, 30), room.planted_sku, ATELIER, "write_off", -left, "RECALL-1")
+        room.on_hand[room.planted_sku] = 0
 
 
 def planted_stock_out(room: Stockroom) -> StockOut:
-    """The planted stock-out as it went; RuntimeError if the shelf did not empty and fill again in the two
-    years."""
-    if room.empty_from is None or room.empty_to is None:
-        raise RuntimeError(
-            f"{room.planted_sku} did not run out and come back within the two years: take another seed"
-        )
+    """The planted stock-out as it went, once all days are over."""
+    assert room.empty_from is not None
+    assert room.empty_to is not None
     return StockOut(room.planted_sku, room.empty_from, room.empty_to, room.lost_units)
 
 
@@ -236,15 +235,13 @@ def _reorder(room: Stockroom, day: date) -> None:
 
 
 def _reach(room: Stockroom, item: Item) -> int:
-    """Days of demand that an order is to last for; what is planted is bought leanly, or it would never run
-    out."""
+    """Days of demand that an order is to last for; what is planted is bought leanly, to run out in time."""
     lean = item.sku in (room.planted_sku, *room.low_skus)
     return (1 if lean else 2) * item.lead_time_days + 112
 
 
 def _expected(room: Stockroom, item: Item, days: int) -> float:
-    """Units the buyer expects to sell in the coming days: last quarter's pace, and the season as he remembers
-    it.
+    """Units the buyer expects to sell in the coming days, by last quarter's pace and the season to come.
 
     A SKU without a past is expected to sell as planned, with the rush of its launch on top.
     """
@@ -254,7 +251,7 @@ def _expected(room: Stockroom, item: Item, days: int) -> float:
     seen = int(room.sold[item.sku][since : room.today].sum()) if past else 0
     # The plan weighs as much as twenty days of experience: one good week is no reason to double an order.
     rate = (seen + 20 * room.plan[item.sku]) / (past + 20)
-    rush = 45 * room.plan[item.sku] if not past and item.launched_on >= room.days[0] else 0.0
+    rush = 70 * room.plan[item.sku] if not past and item.launched_on >= room.days[0] else 0.0
     return rate * float(season[room.today + days] - season[room.today]) + rush
 
 
@@ -275,7 +272,10 @@ def _receive(room: Stockroom, order: PurchaseOrder) -> None:
 _SHUT_AFTER = 0.40
 """The part of the two years after which the planted SKU's supplier stops delivering."""
 
-_EMPTY_DAYS = 47
+_RECALL_AFTER = 0.70
+"""If it has sold so badly that it did not run out by then, what is left is recalled for its clasp."""
+
+_EMPTY_DAYS = 48
 """Six whole calendar weeks, whatever weekday the shelf goes empty on."""
 
 _LOW_DAYS = 300

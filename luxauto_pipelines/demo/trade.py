@@ -7,6 +7,7 @@ A day is the same day in UTC, in Paris and where the customer is, because nobody
 every total by day or month holds whichever of the three a reader takes.
 """
 
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -110,7 +111,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Fraud:
-    """One planted fraud: all its orders and refunds in time order, and what gives it away."""
+    """One planted fraud: all its orders and refunds by day, and what gives it away."""
 
     kind: str
     order_numbers: tuple[str, ...]
@@ -133,12 +134,10 @@ class Trade:
 
 
 def simulate(maison: Maison, seed: int) -> Trade:
-    """Let the house trade from its first day to its last; the same arguments give the same trade.
-
-    Raises RuntimeError where the planted stock-out did not come about, which no seed is known to cause.
-    """
+    """Let the house trade from its first day to its last; the same arguments give the same trade."""
     room = stockroom.open_stockroom(maison, seed)
     book = _Book(room, np.random.default_rng([seed, 2]), price_list(maison, maison.first_day))
+    _know_customers(book)
     planted = _planted_visits(maison, np.random.default_rng([seed, 3]))
     for index, day in enumerate(maison.days()):
         stockroom.begin_day(room, index)
@@ -174,8 +173,7 @@ class _Visit:
 
 @dataclass(frozen=True, slots=True)
 class _Refund:
-    """Goods on their way back, with the part of the order's discount and tax that was theirs (minor
-    units)."""
+    """Goods on their way back, with their part of the order's discount and tax, in minor units."""
 
     order: Order
     sku: str
@@ -189,7 +187,7 @@ class _Refund:
 @dataclass(slots=True)
 class _Book:
     """The house's memory of its customers and orders. `prices` are those of the day, see `price_list`;
-    `regulars` holds a customer once for each of her orders."""
+    `regulars` holds a customer the more often the likelier she is to come again."""
 
     room: Stockroom
     rng: np.random.Generator
@@ -230,30 +228,29 @@ def _visits(book: _Book, day: date, channel: str) -> list[_Visit]:
     sale = sale_on(day) is not None and channel in ("online_store", "physical_store")
     growth = 1 + _GROWTH_A_YEAR * book.room.today / 365
     busy = season_factor(day) * WEEKDAYS[channel][day.weekday()] * growth * (1.2 if sale else 1.0)
-    countries = _COUNTRY_SHARES[channel]
     skus, shares = _demand_shares(book, day, sale)
+    countries, chances = zip(*_COUNTRY_SHARES[channel].items(), strict=True)
     visits = []
-    for code in rng.choice(
-        list(countries), rng.poisson(_ORDERS_A_DAY[channel] * busy), p=list(countries.values())
-    ):
-        country = COUNTRIES[str(code)]
-        moment = at(day, 0) + timedelta(
-            seconds=int(rng.integers(country.opens * 3600, country.closes * 3600))
-        )
-        if channel == "wholesale":
-            picks = rng.choice(len(skus), int(rng.integers(3, 7)), p=shares, replace=False)
-            visits.append(
-                _Visit(moment, channel, str(code), {skus[pick]: int(rng.integers(2, 6)) for pick in picks})
-            )
-        elif channel == "online_store" and rng.random() < (0.03 if day.month == 12 else 0.01):
-            visits.append(_Visit(moment, channel, str(code), {}, "gift_card"))
+    for country in rng.choice(countries, rng.poisson(_ORDERS_A_DAY[channel] * busy), p=chances).tolist():
+        hours = COUNTRIES[country].opens, COUNTRIES[country].closes
+        moment = at(day, 0) + timedelta(seconds=int(rng.integers(hours[0] * 3600, hours[1] * 3600)))
+        if channel == "online_store" and rng.random() < (0.03 if day.month == 12 else 0.01):
+            visits.append(_Visit(moment, channel, country, {}, "gift_card"))
         else:
-            picks = rng.choice(len(skus), int(rng.choice((1, 2, 3), p=(0.80, 0.16, 0.04))), p=shares)
-            visits.append(_Visit(moment, channel, str(code), {skus[pick]: 1 for pick in picks}))
+            visits.append(_Visit(moment, channel, country, _basket(rng, channel, skus, shares)))
     if channel == "physical_store" and day.weekday() < 5 and rng.random() < 0.07:
         wish = skus[int(rng.choice(len(skus), p=shares))]
         visits.append(_Visit(at(day, 9, int(rng.integers(60))), channel, "FR", {wish: 1}, "press"))
     return visits
+
+
+def _basket(rng: np.random.Generator, channel: str, skus: list[str], shares: np.ndarray) -> dict[str, int]:
+    """Units wanted by SKU: mostly one piece at retail, several of each of a few SKUs in wholesale."""
+    if channel == "wholesale":
+        picks = rng.choice(len(skus), int(rng.integers(3, 7)), p=shares, replace=False)
+        return {skus[pick]: int(rng.integers(2, 6)) for pick in picks}
+    picks = rng.choice(len(skus), int(rng.choice((1, 2, 3), p=(0.80, 0.16, 0.04))), p=shares)
+    return {skus[pick]: 1 for pick in picks}
 
 
 def _demand_shares(book: _Book, day: date, sale: bool) -> tuple[list[str], np.ndarray]:
@@ -395,20 +392,20 @@ def _sell_gift_card(book: _Book, visit: _Visit) -> None:
 # --- customers ----------------------------------------------------------------------------------------------
 
 _FIRST_NAMES = {
-    "fr": "Camille Elise Margaux Helene Ines Capucine Solange Bastien Thibault Armelle Victoire Maxence",
+    "fr": "Camille Élise Margaux Hélène Inès Capucine Solange Bastien Thibault Armelle Maxence",
     "it": "Chiara Ginevra Beatrice Ludovica Tommaso Fiamma Ottavia Lorenzo Serena Viola",
     "de": "Annika Friederike Klara Leonie Matthias Johanna Henrike Jonas Theresa Wiebke",
-    "es": "Lucia Carmen Jimena Alvaro Rocio Pilar Martina Ignacio Leire Nuria",
+    "es": "Lucía Carmen Jimena Álvaro Rocío Pilar Martina Ignacio Leire Nuria",
     "en": "Imogen Harriet Rosalind Beatrix Theodore Clementine Audrey Marcus Juliet Sloane Nathaniel Paige",
     "ja": "Ayaka Haruka Mio Sakura Kenji Naomi Yuki Reina Takumi Hinata",
 }
 _LAST_NAMES = {
-    "fr": "Aubrun Delacombe Vautrin Lesquen Mirebeau Carradec Fontval Rochebrune Tessandier Valcourt Ormesson Brissay",
+    "fr": "Aubrun Delacombe Vautrin Lesquen Mirebeau Carradec Fontval Rochebrune Tessandier Valcourt",
     "it": "Bellandi Corsaro Fontebuoni Marchesani Novaresi Ravasi Salvadei Tornaghi Vallarsa Zambelli",
-    "de": "Ahrenfeld Brandtner Eichwald Hollenbeck Lindacker Morgenthal Rautenberg Seeliger Thalheim Winterfeld",
+    "de": "Ahrenfeld Brandtner Eichwald Hollenbeck Lindacker Morgenthal Rautenberg Seeliger Winterfeld",
     "es": "Alcazaba Belmonte Carvajales Fuentidea Herranz Montalban Olivarez Quintanar Robledal Valdecasas",
-    "en": "Ashcombe Blackwood Carrington Fairholm Hartwell Kingsmere Lockhart Pemberley Ravensdale Thornbury Whitlock",
-    "ja": "Amemori Fujisaka Hoshikawa Kazamori Minamoto Nagahara Shirakawa Tachibana Umezono Yukimura",
+    "en": "Ashcombe Blackwood Carrington Fairholm Hartwell Kingsmere Thornbury",
+    "ja": "Amemori Fujisaka Hoshikawa Kazamori Minamoto Nagahara Shirakawa Tachibana Umezono",
 }
 _SHOPS = {
     "IT": ("Galleria Montefosco", "Casa Brunalba"),
@@ -419,16 +416,18 @@ _SHOPS = {
     "CH": ("Maison Clairval", "Seehof Mode"),
 }
 _PRESS = (
-    Customer("P-001", "shopping@belvedere.example.org", "Revue Belvedere"),
-    Customer("P-002", "shopping@letoffe.example.org", "L'Etoffe"),
+    Customer("P-001", "shopping@belvedere.example.org", "Revue Belvédère"),
+    Customer("P-002", "shopping@letoffe.example.org", "L'Étoffe"),
     Customer("P-003", "shopping@carnetgris.example.org", "Le Carnet Gris"),
 )
-_NEW_SHARE = {"retail": 0.40, "marketplace": 0.62}
+_NEW_SHARE = {"retail": 0.35, "marketplace": 0.60}
+
+_KNOWN_BEFORE = 800
+"""Customers the house knew before the first day; most will not buy again."""
 
 
 def _customer(book: _Book, visit: _Visit) -> Customer | None:
-    """Who buys: press, a shop, a walk-in, a new customer, or a regular (likelier the oftener she came
-    before)."""
+    """Who buys: press, a shop, a walk-in, a new customer, or one of those who came before."""
     rng = book.rng
     if visit.kind in _FRAUDS:
         if visit.kind not in book.fraudsters:
@@ -442,11 +441,23 @@ def _customer(book: _Book, visit: _Visit) -> Customer | None:
         return None
     circle = "marketplace" if visit.channel == "marketplace" else "retail"
     regulars = book.regulars[circle, visit.country]
-    if not regulars or rng.random() < _NEW_SHARE[circle]:
-        customer = _new_customer(book, circle, visit.country)
-    else:
-        customer = regulars[int(rng.integers(len(regulars)))]
-    regulars.append(customer)
+    if regulars and rng.random() >= _NEW_SHARE[circle]:
+        return regulars[int(rng.integers(len(regulars)))]
+    return _welcome(book, circle, visit.country)
+
+
+def _know_customers(book: _Book) -> None:
+    """The customers from before the first day, or its visitors would all be the same few regulars."""
+    for circle, channel in (("retail", "online_store"), ("marketplace", "marketplace")):
+        for country, share in _COUNTRY_SHARES[channel].items():
+            for _ in range(round(share * _KNOWN_BEFORE)):
+                _welcome(book, circle, country)
+
+
+def _welcome(book: _Book, circle: str, country: str) -> Customer:
+    """A new customer, with a loyalty of her own: few come often, most come once or twice."""
+    customer = _new_customer(book, circle, country)
+    book.regulars[circle, country] += [customer] * (int(book.rng.geometric(0.45)) - 1)
     return customer
 
 
@@ -455,7 +466,8 @@ def _new_customer(book: _Book, circle: str, country: str) -> Customer:
     number = book.counts["C"]
     language = COUNTRIES[country].language
     first, last = (str(book.rng.choice(names[language].split())) for names in (_FIRST_NAMES, _LAST_NAMES))
-    email = f"{first}.{last}.{number}@example.com".lower()
+    plain = unicodedata.normalize("NFKD", f"{first}.{last}").encode("ascii", "ignore").decode().lower()
+    email = f"{plain}.{number}@example.com"
     if circle == "marketplace":
         # A marketplace hides its customers' addresses behind its own.
         email = f"buyer-{number * 7919 % 1_000_003:06d}@example.org"
@@ -502,10 +514,10 @@ def _take_returns(book: _Book, day: date) -> None:
 # --- planted frauds -----------------------------------------------------------------------------------------
 
 _FRAUDS = {
-    "card_testing": "A customer new that day places 22 orders of one cheap ribbon within an hour.",
-    "abnormal_order": "A first order of twelve of one bag, by a new customer, to a country never shipped to before.",
-    "refund_abuse": "A customer returns nine of ten purchases within twelve days, one of them at 160 % of the "
-    "price paid.",
+    "card_testing": "A customer new that day places 22 orders of one cheap ribbon each within an hour.",
+    "abnormal_order": "A new customer orders twelve of one bag, to a country never shipped to before.",
+    "refund_abuse": "A customer returns nine of ten purchases within a fortnight, one of them for 160 % of "
+    "its price.",
 }
 _TESTS, _PIECES, _PURCHASES = 22, 12, 10
 

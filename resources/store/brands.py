@@ -9,9 +9,14 @@ from resources.settings import Settings
 from resources.store.models import Brand, Channel, Location
 
 
+def find_brand(connection: Connection, slug: str) -> int | None:
+    """Id of a brand that has been made."""
+    return connection.scalar(select(Brand.id).where(Brand.slug == slug))
+
+
 def brand_id(connection: Connection, settings: Settings) -> int:
     """Id of the settings' brand, which is made on first use."""
-    found = connection.scalar(select(Brand.id).where(Brand.slug == settings.brand))
+    found = find_brand(connection, settings.brand)
     if found is not None:
         return found
     current = settings.current

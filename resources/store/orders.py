@@ -54,9 +54,8 @@ class ImportRecord:
 
 @dataclass(frozen=True)
 class Written:
-    """How many lines were new and how many an earlier import had brought."""
+    """How many rows of the file were new and how many an earlier import had brought."""
 
-    import_id: int | None
     new: int
     known: int
 
@@ -76,11 +75,12 @@ def write_order_lines(
     orders, fresh = _ensure_orders(connection, brand, located)
     placed = located.join(orders, on=["channel_id", "order_number"], maintain_order="left")
     missing = placed if fresh else _not_yet_written(connection, brand, placed)
-    known = lines.height - missing.height
-    if not missing.height:
-        return Written(None, 0, known)
+    new = missing["row_number"].n_unique()
+    written = Written(new, lines["row_number"].n_unique() - new)
+    if not new:
+        return written
     before = connection.scalar(text("SELECT coalesce(max(id), 0) FROM order_lines")) or 0
-    import_id = _record_import(connection, brand, record, missing.height, known)
+    import_id = _record_import(connection, brand, record, written)
     skus = ensure_skus(
         connection, brand, missing.filter(pl.col("sku").is_not_null()).select("sku", name="description")
     )
@@ -107,7 +107,7 @@ def write_order_lines(
     )
     _move_stock(connection, brand, before, missing)
     _book_transactions(connection, brand, missing)
-    return Written(import_id, missing.height, known)
+    return written
 
 
 def read_order_lines(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
@@ -123,10 +123,10 @@ def read_order_lines(connection: Connection, brand: int, first: date, last: date
         WHERE l.brand_id = :brand AND l.local_date BETWEEN :first AND :last
         ORDER BY l.id
     """
-    return read_frame(connection, query, ORDER_LINES, {"brand": brand, **_days(connection, first, last)})
+    return read_frame(connection, query, ORDER_LINES, {"brand": brand, **days_between(connection, first, last)})
 
 
-def line_days(connection: Connection, brand: int) -> pl.DataFrame:
+def linedays_between(connection: Connection, brand: int) -> pl.DataFrame:
     """Per day with order lines: how many there are and the newest one's id. Columns day, lines, newest."""
     query = """
         SELECT local_date, count(*), max(id) FROM order_lines WHERE brand_id = :brand GROUP BY local_date ORDER BY local_date
@@ -227,7 +227,7 @@ def _customer_ids(connection: Connection, brand: int) -> dict[str, int]:
 
 def _not_yet_written(connection: Connection, brand: int, lines: pl.DataFrame) -> pl.DataFrame:
     # A line keeps its day whatever file it comes in; totals of an order may come on a later day than before.
-    days = _days(connection, lines["local_date"].min(), lines["local_date"].max())  # pyright: ignore[reportArgumentType]
+    days = days_between(connection, lines["local_date"].min(), lines["local_date"].max())  # pyright: ignore[reportArgumentType]
     query = """
         SELECT order_id, code, quantity, unit_price_micros, occurrence, amount_minor FROM order_lines
         WHERE brand_id = :brand AND local_date BETWEEN :first AND :last
@@ -262,7 +262,7 @@ def _growth(totals: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _record_import(connection: Connection, brand: int, record: ImportRecord, new: int, known: int) -> int:
+def _record_import(connection: Connection, brand: int, record: ImportRecord, written: Written) -> int:
     values = {
         "brand_id": brand,
         "kind": record.kind,
@@ -271,8 +271,8 @@ def _record_import(connection: Connection, brand: int, record: ImportRecord, new
         "mapping": record.mapping,
         "finished_at": datetime.now(UTC),
         "rows_in": record.rows_in,
-        "rows_new": new,
-        "rows_known": known,
+        "rows_new": written.new,
+        "rows_known": written.known,
         "rows_quarantined": record.rows_quarantined,
     }
     return connection.execute(insert(Import).values(values)).inserted_primary_key[0]
@@ -326,7 +326,8 @@ def _book_transactions(connection: Connection, brand: int, lines: pl.DataFrame) 
     upsert_frame(connection, Transaction.__table__, typed, ["brand_id", "order_id", "type"], sums)
 
 
-def _days(connection: Connection, first: date, last: date) -> dict[str, Any]:
+def days_between(connection: Connection, first: date, last: date) -> dict[str, Any]:
+    """The bounds of a BETWEEN on a date column, as the database writes dates."""
     if connection.dialect.name == "sqlite":
         return {"first": first.isoformat(), "last": last.isoformat()}
     return {"first": first, "last": last}

@@ -65,7 +65,7 @@ def sales_by_month() -> pl.DataFrame:
 
 def sales_by_sku() -> pl.DataFrame:
     names = [
-        "Silk twill carré, Jardin d’hiver",  # noqa: RUF001
+        "Silk twill carré",
         "Cashmere wrap coat, camel",
         "Calfskin top-handle bag, noir",
         "Hand-stitched driving gloves",
@@ -149,11 +149,7 @@ def figures(**changes: Any) -> dict[str, Any]:
         "stockouts_ahead": pl.DataFrame(
             {
                 "sku": ["LX-1000", "LX-1074", "LX-1148"],
-                "name": [
-                    "Silk twill carré, Jardin d’hiver",
-                    "Calfskin top-handle bag, noir",
-                    "Enamel bangle, narrow",
-                ],  # noqa: RUF001
+                "name": ["Silk twill carré", "Calfskin top-handle bag, noir", "Enamel bangle, narrow"],
                 "available": [14, 3, 0],
                 "weekly_mean": [9.25, 1.6, 4.0],
                 "stockout_on": [date(2011, 12, 20), date(2011, 12, 23), date(2011, 12, 9)],
@@ -178,9 +174,10 @@ def plausible_report(**changes: Any) -> ExecutiveReport:
     return build_report(**figures(**changes))
 
 
-def bare_report() -> ExecutiveReport:
+def bare_report(**sections: Any) -> ExecutiveReport:
+    """A report on nothing but the given sections; without charts it renders in milliseconds."""
     names = ("brand", "currency", "exponent", "period_first", "period_last", "generated_at")
-    return build_report(**{name: value for name, value in figures().items() if name in names})
+    return build_report(**{name: value for name, value in figures().items() if name in names}, **sections)
 
 
 def kpi(report: ExecutiveReport, key: str) -> Any:
@@ -242,7 +239,7 @@ def test_without_costs_the_margin_is_unknown_and_says_what_to_do() -> None:
     assert kpi(report, "gross_margin").value is None
     assert kpi(report, "gross_margin").detail == MISSING["costs"]
     assert "Cost is unknown for 12 of 12 SKUs: margin is left empty." in report.notes
-    assert text_of(render_page(report)).count(MISSING["costs"]) == 2
+    assert text_of(render_page(report)).count(MISSING["costs"].replace("`", "")) == 2
 
 
 def test_a_margin_on_part_of_the_sales_is_a_share_of_that_part() -> None:
@@ -337,7 +334,7 @@ def test_written_money_reads_back_as_the_same_amount(minor: int, exponent: int) 
 
 
 class Outline(HTMLParser):
-    """What a page is made of: its tags in order, its text, its attributes; and whether tags close as they open."""
+    """What a page is made of: its tags in order, its text, its attributes. Tags must close as they open."""
 
     VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
 
@@ -398,7 +395,6 @@ def test_the_page_shows_money_to_the_penny() -> None:
     text = text_of(render_page(report))
     for minor in (*report.monthly["net_revenue"].tail(13), *report.by_sku["net_revenue"].head(10)):
         assert report.money(minor) in text
-    assert "£1,436,061.15" in text
     assert "JP¥98,765" in text
 
 
@@ -432,23 +428,24 @@ def test_a_report_without_data_says_so_in_every_section_and_what_to_do() -> None
     report = bare_report()
     text = text_of(render_page(report))
     for section, sentence in MISSING.items():
-        assert (sentence in text) == (section != "costs")
+        assert (sentence.replace("`", "") in text) == (section != "costs")
     assert "unknown" in text
     assert "no sales recorded in November 2011" in text
     assert outline(render_page(report)).tags.count("svg") == 0
 
 
-def test_each_section_can_be_missing_on_its_own() -> None:
-    for section in SCHEMAS:
-        for frame in (None, pl.DataFrame(), pl.DataFrame(schema=dict(SCHEMAS[section]))):
-            report = plausible_report(**{section: frame})
-            assert outline(render_page(report)).tags.count("h1") == 1
-            assert render_workbook(report)
+@pytest.mark.parametrize("section", SCHEMAS)
+def test_each_section_can_be_empty_or_the_only_one(section: str) -> None:
+    for frame in (pl.DataFrame(), pl.DataFrame(schema=dict(SCHEMAS[section])), figures()[section]):
+        report = bare_report(**{section: frame})
+        assert outline(render_page(report)).tags.count("h1") == 1
+        assert sheet(render_workbook(report), "Summary").height
+    assert render_workbook(plausible_report(**{section: None}))
 
 
 def test_months_that_are_not_over_are_marked() -> None:
     text = text_of(render_page(plausible_report()))
-    assert "December 2011 *" in text
+    assert "Dec 2011 *" in text
     assert "* not complete; 2 earlier months in the workbook" in text
 
 
@@ -536,7 +533,7 @@ def test_a_name_that_looks_like_a_formula_stays_a_name() -> None:
     assert sheet(workbook, "SKUs")["Name"].to_list()[: len(names)] == names
     assert "=1+1" in sheet(workbook, "Summary")["Value"].to_list()
     assert b"<f>" not in unzipped(workbook)
-    assert b"hyperlink" not in unzipped(workbook).lower().replace(b"=hyperlink", b"")
+    assert b"<hyperlink " not in unzipped(workbook)
 
 
 def unzipped(workbook: bytes) -> bytes:
@@ -582,7 +579,7 @@ def test_any_names_and_amounts_go_through_page_and_workbook(rows: list[tuple[str
         },
         schema_overrides={"name": pl.String, "sku": pl.String, "net_revenue": pl.Int64},
     )
-    report = plausible_report(by_sku=by_sku)
+    report = bare_report(by_sku=by_sku)
     assert outline(render_page(report)).tags.count("h1") == 1
     skus = sheet(render_workbook(report), "SKUs")
     assert minor_units(skus["Net revenue (GBP)"])[: len(rows)] == report.by_sku["net_revenue"].to_list()
@@ -591,6 +588,8 @@ def test_any_names_and_amounts_go_through_page_and_workbook(rows: list[tuple[str
 def test_the_report_modules_import_lean() -> None:
     modules = "assets.finance.executive, assets.finance.executive_page, assets.finance.executive_workbook"
     heavy = "{'matplotlib', 'PIL', 'pandas', 'dagster', 'prophet'}"
-    code = f"import sys, {modules}; sys.exit(str(set(sys.modules) & {heavy}) if set(sys.modules) & {heavy} else 0)"
+    code = (
+        f"import sys, {modules}; loaded = set(sys.modules) & {heavy}; sys.exit(str(loaded) if loaded else 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

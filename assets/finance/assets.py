@@ -1,0 +1,250 @@
+"""The finance assets: from order lines to the ledger, the daily report and what is read off it."""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.finance.accounts import chart_frame
+from assets.finance.fx import RATIOS, daily_ratios
+from assets.finance.money import exponent
+from assets.finance.posting import value_lines, wanted_postings
+from assets.finance.statements import DAILY as REPORT
+from assets.finance.statements import daily_report, margin_by, profit_and_loss
+from assets.partitions import DAILY, day_range
+from assets.presentation import asset_options, count_days, result
+from resources.files import write_file
+from resources.store.brand_store import BrandStore
+from resources.store.ledger import POSTINGS, post, read_postings, write_accounts
+from resources.store.orders import ORDER_LINES, read_order_lines
+from resources.store.rates import read_rates
+
+INT, TEXT = pl.Int64(), pl.String()
+TRANSACTIONS = {("customer" if n == "customer_id" else n): (TEXT if n == "customer_id" else t) for n, t in ORDER_LINES.items()}
+PROFIT_AND_LOSS: dict[str, pl.DataType] = {
+    "month": pl.Date(),
+    "section": TEXT,
+    "account": TEXT,
+    "name": TEXT,
+    "amount_minor": INT,
+    "base_currency": TEXT,
+    "unconverted": INT,
+}
+_MARGIN: dict[str, pl.DataType] = {
+    "units": INT,
+    "units_costed": INT,
+    "base_revenue_minor": INT,
+    "base_cost_minor": INT,
+    "unconverted": INT,
+    "base_margin_minor": INT,
+    "margin_rate": pl.Float64(),
+}
+EXECUTIVE: dict[str, pl.DataType] = {
+    "month": pl.Date(),
+    **dict.fromkeys(("gross_sales", "returns", "net_revenue", "orders", "units", "cogs", "margin", "costed_revenue"), INT),
+}
+MARGIN_BY_SKU: dict[str, pl.DataType] = {"sku": TEXT, "name": TEXT, **_MARGIN}
+MARGIN_BY_CHANNEL: dict[str, pl.DataType] = {"channel": TEXT, **_MARGIN}
+MARGIN_BY_COLLECTION: dict[str, pl.DataType] = {"collection": TEXT, "category": TEXT, **_MARGIN}
+
+
+@dg.asset(partitions_def=DAILY, **asset_options("finance", TRANSACTIONS, kinds={"sql", "parquet"}))
+def transactions(context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+    """Order lines of the day as they were invoiced, each with its kind and amount; clients only as keyed hashes."""
+    first, last = map(date.fromisoformat, day_range(context))
+    with store.read() as (connection, brand):
+        lines = read_order_lines(connection, brand, first, last)
+    clients = store.vault.pseudonyms("lake-customer", map(str, lines["customer_id"].drop_nulls().unique().to_list()))
+    hashed = pl.col("customer_id").cast(TEXT).replace_strict(clients, default=None, return_dtype=TEXT).alias("customer")
+    frame = lines.with_columns(hashed).select(*TRANSACTIONS)
+    count_days(context, frame)
+    return result(frame)
+
+
+@dg.asset(**asset_options("finance", RATIOS, kinds={"sql", "parquet"}))
+def fx_rates(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+    """What each currency is worth in the base currency on every day, as an exact ratio; holes are carried, and marked."""
+    base = store.settings.current.base_currency
+    with store.read() as (connection, brand):
+        rates = read_rates(connection, brand)
+    ratios = daily_ratios(rates, base)
+
+    def plot() -> bytes:
+        from assets.charts import line_chart
+
+        quoted = ratios.filter(~pl.col("carried"))
+        indexed = quoted.with_columns((pl.col("rate") / pl.col("rate").first().over("currency") * 100).alias("index"))
+        wide = indexed.pivot("currency", index="day", values="index").sort("day")
+        return line_chart(wide, "day", wide.columns[1:7], f"Currencies against {base}", "first day = 100")
+
+    return result(ratios, plot, f"Worth of each currency in {base}", preview=ratios.sort("day", descending=True))
+
+
+@dg.asset(partitions_def=DAILY, **asset_options("finance", POSTINGS, kinds={"sql", "parquet"}))
+def ledger(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[BrandStore],
+    transactions: pl.DataFrame,
+    fx_rates: pl.DataFrame,
+    sku_costs: pl.DataFrame,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Double entry, append only: what the day's lines mean in accounts. Only the difference to what stands is posted."""
+    first, last = map(date.fromisoformat, day_range(context))
+    valued = value_lines(transactions, sku_costs, fx_rates, store.settings.current.base_currency)
+    with store.write() as (connection, brand):
+        accounts = write_accounts(connection, brand, chart_frame())
+        entries = post(connection, brand, wanted_postings(valued), accounts, first, last)
+        frame = read_postings(connection, brand, first, last)
+    count_days(context, frame)
+    return result(frame, entries_appended=entries)
+
+
+@dg.asset(partitions_def=DAILY, **asset_options("finance", REPORT, kinds={"duckdb", "parquet"}))
+def financial_report(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[BrandStore],
+    ledger: pl.DataFrame,
+    transactions: pl.DataFrame,
+    fx_rates: pl.DataFrame,
+    sku_costs: pl.DataFrame,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The day by channel and currency: gross sales, returns, net revenue and the rest, from the ledger; counts from lines."""
+    base = store.settings.current.base_currency
+    valued = value_lines(transactions, sku_costs, fx_rates, base)
+    frame = daily_report(ledger, valued, base)
+    count_days(context, frame)
+    return result(frame)
+
+
+@dg.asset(deps=["financial_report"], **asset_options("finance", PROFIT_AND_LOSS, kinds={"parquet"}), name="profit_and_loss")
+def profit_and_loss_asset(
+    store: dg.ResourceParam[BrandStore], ledger: pl.LazyFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Month by month, every revenue and expense account in the base currency."""
+    base = store.settings.current.base_currency
+    frame = profit_and_loss(ledger, base)
+
+    def plot() -> bytes:
+        from assets.charts import Unit, stacked_bars
+
+        income = pl.col("amount_minor").filter(pl.col("section") == "revenue").sum()
+        costs = pl.col("amount_minor").filter(pl.col("section") == "expense").sum()
+        months = frame.group_by("month").agg(income.alias("revenue"), costs.alias("expenses")).sort("month")
+        unit = Unit(currency=base, exponent=exponent(base))
+        return stacked_bars(months, "month", ["revenue", "expenses"], "Revenue and expenses by month", base, unit=unit)
+
+    return result(frame, plot, "Revenue and expenses by month", preview=frame.sort("month", descending=True))
+
+
+def _ranking(frame: pl.DataFrame, label: str, title: str, base: str) -> bytes:
+    from assets.charts import Unit, bar_ranking
+
+    top = frame.drop_nulls(label).head(10)
+    return bar_ranking(
+        top[label].to_list(), top["base_revenue_minor"].to_list(), title, Unit(currency=base, exponent=exponent(base))
+    )
+
+
+@dg.asset(**asset_options("finance", MARGIN_BY_SKU, kinds={"parquet"}))
+def margin_by_sku(
+    store: dg.ResourceParam[BrandStore],
+    transactions: pl.LazyFrame,
+    fx_rates: pl.DataFrame,
+    sku_costs: pl.DataFrame,
+    catalog: pl.DataFrame,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Revenue, cost and margin of each SKU; without a known cost the margin is empty."""
+    base = store.settings.current.base_currency
+    margins = margin_by(_goods(transactions, sku_costs, fx_rates, base), ["sku"])
+    frame = margins.join(catalog.select("sku", "name"), on="sku", how="left", maintain_order="left").select(*MARGIN_BY_SKU)
+    return result(frame, lambda: _ranking(frame, "sku", "Net revenue, best ten SKUs", base), "Best ten SKUs by net revenue")
+
+
+@dg.asset(**asset_options("finance", MARGIN_BY_CHANNEL, kinds={"parquet"}))
+def margin_by_channel(
+    store: dg.ResourceParam[BrandStore], transactions: pl.LazyFrame, fx_rates: pl.DataFrame, sku_costs: pl.DataFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Revenue, cost and margin of each channel."""
+    base = store.settings.current.base_currency
+    frame = margin_by(_goods(transactions, sku_costs, fx_rates, base), ["channel"]).select(*MARGIN_BY_CHANNEL)
+    return result(frame, lambda: _ranking(frame, "channel", "Net revenue by channel", base), "Net revenue by channel")
+
+
+@dg.asset(**asset_options("finance", MARGIN_BY_COLLECTION, kinds={"parquet"}))
+def margin_by_collection(
+    store: dg.ResourceParam[BrandStore],
+    transactions: pl.LazyFrame,
+    fx_rates: pl.DataFrame,
+    sku_costs: pl.DataFrame,
+    catalog: pl.DataFrame,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Revenue, cost and margin of each collection and category; products without one are together in an empty row."""
+    base = store.settings.current.base_currency
+    goods = _goods(transactions, sku_costs, fx_rates, base)
+    placed = goods.join(catalog.select("sku", "collection", "category"), on="sku", how="left")
+    frame = margin_by(placed, ["collection", "category"]).select(*MARGIN_BY_COLLECTION)
+
+    def plot() -> bytes:
+        summed = frame.group_by("collection").agg(pl.col("base_revenue_minor").sum()).sort("base_revenue_minor", descending=True)
+        return _ranking(summed, "collection", "Net revenue by collection", base)
+
+    return result(frame, plot, "Net revenue by collection")
+
+
+def _goods(transactions: pl.LazyFrame, costs: pl.DataFrame, ratios: pl.DataFrame, base: str) -> pl.DataFrame:
+    goods = transactions.filter(pl.col("kind").is_in(["goods", "refund"])).collect()
+    return value_lines(goods, costs, ratios, base)
+
+
+@dg.asset(**asset_options("finance", EXECUTIVE, kinds={"html", "excel"}))
+def executive_report(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[BrandStore],
+    financial_report: pl.DataFrame,
+    margin_by_sku: pl.DataFrame,
+    transactions: pl.LazyFrame,
+    ledger: pl.LazyFrame,
+    catalog: pl.DataFrame,
+    stock_levels: pl.DataFrame,
+    reorder_plan: pl.DataFrame,
+    demand_history: pl.DataFrame,
+    demand_forecast: pl.DataFrame,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The state of the house on one page: revenue, margin, stock-outs ahead, forecast, cash, returns; also as a workbook."""
+    from assets.charts import Unit, stacked_bars
+    from assets.finance.executive_figures import Sources, executive_report_of
+    from assets.finance.executive_page import render_page
+    from assets.finance.executive_workbook import render_workbook
+
+    sources = Sources(
+        financial_report,
+        margin_by_sku,
+        transactions,
+        ledger,
+        catalog,
+        stock_levels,
+        reorder_plan,
+        demand_history,
+        demand_forecast,
+    )
+    current = store.settings.current
+    base = current.base_currency
+    report = executive_report_of(sources, brand=current.name, base_currency=base, generated_at=datetime.now(UTC))
+    folder = store.settings.home / "reports" / store.settings.brand
+    page = write_file(folder / "executive.html", render_page(report).encode())
+    workbook = write_file(folder / "executive.xlsx", render_workbook(report))
+    context.log.info(f"page: {page}; workbook: {workbook}")
+
+    def plot() -> bytes:
+        unit = Unit(currency=base, exponent=exponent(base))
+        return stacked_bars(report.monthly, "month", ["net_revenue"], "Net revenue by month", base, unit=unit)
+
+    return result(
+        report.monthly,
+        plot,
+        "Net revenue by month",
+        preview=report.monthly.sort("month", descending=True),
+        page=dg.MetadataValue.path(str(page)),
+        workbook=dg.MetadataValue.path(str(workbook)),
+        notes=dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes) or "none"),
+    )

@@ -1,0 +1,126 @@
+"""The inventory assets: catalogue and costs, movements and levels, alerts, the reorder plan and its purchase orders."""
+
+import json
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.inventory.levels import ALERTS_WANTED, day_after_last_movement, low_stock
+from assets.inventory.reorder import REORDER_SCHEMA, ReorderPolicy, reorder_plan
+from assets.partitions import DAILY, day_range
+from assets.presentation import asset_options, count_days, result
+from resources.store.brand_store import BrandStore
+from resources.store.catalog import CATALOG, COSTS, read_catalog, read_costs, write_reorder_points
+from resources.store.purchasing import ORDERS, draft_orders, on_order, read_orders
+from resources.store.stock import LEVELS, MOVEMENTS, raise_alerts, read_alerts, read_levels, read_movements
+
+ALERTS: dict[str, pl.DataType] = {
+    "alert_id": pl.Int64(),
+    "sku": pl.String(),
+    "kind": pl.String(),
+    "status": pl.String(),
+    "opened_at": pl.Datetime("us", "UTC"),
+    "details": pl.String(),
+}
+
+
+@dg.asset(**asset_options("inventory", CATALOG, kinds={"sql", "parquet"}))
+def catalog(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+    """Every SKU with its product, category, collection, supplier and lead time."""
+    with store.read() as (connection, brand):
+        frame = read_catalog(connection, brand)
+    return result(frame)
+
+
+@dg.asset(**asset_options("inventory", COSTS, kinds={"sql", "parquet"}))
+def sku_costs(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+    """The cost table: what one unit costs from a day on. A SKU without a row has no known cost."""
+    with store.read() as (connection, brand):
+        frame = read_costs(connection, brand)
+    return result(frame)
+
+
+@dg.asset(partitions_def=DAILY, **asset_options("inventory", MOVEMENTS, kinds={"sql", "parquet"}))
+def stock_movements(
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore]
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Units in and out of every location on the day: the source of every level."""
+    first, last = map(date.fromisoformat, day_range(context))
+    with store.read() as (connection, brand):
+        frame = read_movements(connection, brand, first, last)
+    count_days(context, frame)
+    return result(frame)
+
+
+@dg.asset(deps=["stock_movements"], **asset_options("inventory", LEVELS, kinds={"sql", "parquet"}))
+def stock_levels(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+    """On hand, reserved and available of every SKU that ever moved: sums of movements."""
+    with store.read() as (connection, brand):
+        frame = read_levels(connection, brand)
+
+    def plot() -> bytes:
+        from assets.charts import bar_ranking
+
+        lowest = frame.filter(pl.col("counted")).sort("available").head(10)
+        return bar_ranking(lowest["sku"].to_list(), lowest["available"].to_list(), "Units available, lowest ten SKUs")
+
+    uncounted = frame.filter(~pl.col("counted")).height
+    return result(frame, plot, "Lowest ten SKUs by units available", skus_never_counted=uncounted)
+
+
+@dg.asset(**asset_options("inventory", ALERTS, kinds={"sql", "parquet"}))
+def stock_alerts(store: dg.ResourceParam[BrandStore], stock_levels: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
+    """Unresolved alerts: SKUs at or below their reorder point, or out of stock. Those that recovered are resolved."""
+    low = low_stock(stock_levels).select(*ALERTS_WANTED)
+    with store.write() as (connection, brand):
+        raise_alerts(connection, brand, low)
+        frame = read_alerts(connection, brand)
+    return result(frame)
+
+
+@dg.asset(name="reorder_plan", **asset_options("inventory", REORDER_SCHEMA, kinds={"parquet"}))
+def reorder_plan_asset(
+    store: dg.ResourceParam[BrandStore], stock_levels: pl.DataFrame, demand_forecast: pl.DataFrame, catalog: pl.DataFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """What to order, how much and why; the computed reorder points are kept on the SKUs, where no person has set one."""
+    with store.read() as (connection, brand):
+        coming = on_order(connection, brand)
+    as_of = day_after_last_movement(stock_levels, datetime.now(UTC))
+    frame = reorder_plan(stock_levels, demand_forecast, catalog, coming, ReorderPolicy(), as_of=as_of)
+    with store.write() as (connection, brand):
+        write_reorder_points(connection, brand, frame.select("sku", "reorder_point"))
+
+    def plot() -> bytes:
+        from assets.charts import bar_ranking
+
+        needed = frame.filter(pl.col("recommended_quantity") > 0).sort("recommended_quantity", descending=True).head(10)
+        return bar_ranking(needed["sku"].to_list(), needed["recommended_quantity"].to_list(), "Units to order, first ten SKUs")
+
+    urgent = frame.filter(pl.col("recommended_quantity") > 0).sort("stockout_on", nulls_last=True)
+    return result(frame, plot, "Units to order", preview=urgent, skus_to_order=urgent.height, as_of=as_of.isoformat())
+
+
+@dg.asset(**asset_options("inventory", ORDERS, kinds={"sql", "parquet"}))
+def purchase_orders(
+    store: dg.ResourceParam[BrandStore], reorder_plan: pl.DataFrame, catalog: pl.DataFrame, sku_costs: pl.DataFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Drafts, one a supplier, of what the plan recommends; what an open order already brings is not ordered again."""
+    unit_costs = sku_costs.sort("valid_from").group_by("sku").last().select("sku", unit_cost_minor="cost_minor", currency="currency")
+    needs = (
+        reorder_plan.filter(pl.col("recommended_quantity") > 0)
+        .join(catalog.select("sku", "supplier"), on="sku", how="left")
+        .join(unit_costs, on="sku", how="left")
+        .select(
+            "sku",
+            "supplier",
+            pl.col("recommended_quantity").alias("quantity"),
+            (pl.lit(datetime.now(UTC).date()) + pl.duration(days="lead_time_days")).cast(pl.Date).alias("expected_on"),
+            "unit_cost_minor",
+            "currency",
+        )
+    )
+    with store.write() as (connection, brand):
+        written = draft_orders(connection, brand, needs, reorder_plan.select("sku", "on_order"))
+        frame = read_orders(connection, brand)
+    return result(frame, drafts_written=written, details=json.dumps({"skus": needs.height}))

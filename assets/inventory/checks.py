@@ -1,0 +1,97 @@
+"""Rules that stock must keep."""
+
+from assets.expectations import Rule, sql_check, suite
+from resources.store.models.stock import MOVEMENT_KINDS
+from resources.store.stock import MOVEMENTS
+
+movements_suite = suite(
+    "stock_movements",
+    [
+        Rule(
+            "has_the_agreed_columns",
+            "ExpectTableColumnsToMatchSet",
+            {"column_set": list(MOVEMENTS), "exact_match": True},
+            "The columns are those that everything downstream reads.",
+        ),
+        Rule("each_movement_once", "ExpectColumnValuesToBeUnique", {"column": "movement_id"}, "No movement is there twice."),
+        Rule("has_a_sku", "ExpectColumnValuesToNotBeNull", {"column": "sku"}, "Every movement is of a SKU."),
+        Rule(
+            "kind_is_known",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "kind", "value_set": list(MOVEMENT_KINDS)},
+            "Every movement is of a known kind.",
+        ),
+        Rule(
+            "moves_something",
+            "ExpectColumnValuesToNotBeInSet",
+            {"column": "quantity", "value_set": [0]},
+            "Every movement moves at least one unit.",
+        ),
+    ],
+    partitioned=True,
+)
+
+levels_are_sums = sql_check(
+    "stock_levels",
+    "equal_the_movements",
+    """
+    WITH moved AS (
+        SELECT sku, sum(CASE WHEN kind = 'reservation' THEN 0 ELSE quantity END) AS on_hand,
+               -sum(CASE WHEN kind = 'reservation' THEN quantity ELSE 0 END) AS reserved
+        FROM stock_movements GROUP BY sku
+    )
+    SELECT sku, moved.on_hand AS moved, levels.on_hand, moved.reserved AS moved_reserved, levels.reserved
+    FROM moved FULL JOIN stock_levels AS levels USING (sku)
+    WHERE coalesce(moved.on_hand, 0) <> coalesce(levels.on_hand, 0)
+       OR coalesce(moved.reserved, 0) <> coalesce(levels.reserved, 0) OR levels.available <> levels.on_hand - levels.reserved
+    """,
+    "Every level is the sum of the SKU's movements, and available is on hand less reserved.",
+)
+
+catalog_is_unique = sql_check(
+    "catalog",
+    "each_sku_once",
+    "SELECT sku, count(*) AS rows FROM catalog GROUP BY sku HAVING count(*) > 1 OR sku IS NULL",
+    "Every SKU is there once.",
+)
+
+costs_are_positive = sql_check(
+    "sku_costs",
+    "cost_is_not_negative",
+    "SELECT * FROM sku_costs WHERE cost_minor < 0",
+    "No cost is negative.",
+)
+
+alerts_are_single = sql_check(
+    "stock_alerts",
+    "one_alert_per_sku_and_kind",
+    "SELECT sku, kind, count(*) AS alerts FROM stock_alerts GROUP BY sku, kind HAVING count(*) > 1",
+    "A SKU has at most one unresolved alert of a kind.",
+)
+
+plan_is_possible = sql_check(
+    "reorder_plan",
+    "quantities_can_be_ordered",
+    """
+    SELECT sku, recommended_quantity, min_order_quantity, available, on_order, reason FROM reorder_plan
+    WHERE recommended_quantity < 0 OR recommended_quantity % greatest(coalesce(min_order_quantity, 1), 1) <> 0
+    """,
+    "Recommended quantities are whole packs and not negative.",
+)
+
+orders_are_positive = sql_check(
+    "purchase_orders",
+    "quantities_are_positive",
+    "SELECT number, sku, quantity, received_quantity FROM purchase_orders WHERE quantity <= 0 OR received_quantity < 0",
+    "Every purchase order line orders something.",
+)
+
+CHECKS = [
+    movements_suite,
+    levels_are_sums,
+    catalog_is_unique,
+    costs_are_positive,
+    alerts_are_single,
+    plan_is_possible,
+    orders_are_positive,
+]

@@ -1,0 +1,44 @@
+"""The code location: every asset, check, job, schedule, sensor and resource, put together. Nothing else is decided here."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+# `backfill_policy` and checks on partitions are beta in this Dagster; a warning for each asset would drown all others.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from assets.finance import assets as finance  # noqa: E402
+from assets.finance import checks as finance_checks  # noqa: E402
+from assets.forecasting import assets as forecasting  # noqa: E402
+from assets.forecasting import checks as forecasting_checks  # noqa: E402
+from assets.inventory import assets as inventory  # noqa: E402
+from assets.inventory import checks as inventory_checks  # noqa: E402
+from luxauto_pipelines.jobs import JOBS  # noqa: E402
+from luxauto_pipelines.schedules import build_schedules  # noqa: E402
+from luxauto_pipelines.sensors import build_sensors  # noqa: E402
+from resources.io_manager import LakeResource, ParquetIOManager, StoreResource  # noqa: E402
+from resources.settings import load_settings  # noqa: E402
+
+
+def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The definitions of the brand that the settings name; `resource_overrides` replaces resources by key."""
+    settings = load_settings()
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([inventory, finance, forecasting]),
+        asset_checks=[*inventory_checks.CHECKS, *finance_checks.CHECKS, *forecasting_checks.CHECKS],
+        jobs=JOBS,
+        schedules=build_schedules(settings),
+        sensors=build_sensors(settings),
+        resources={
+            "io_manager": ParquetIOManager(),
+            "lake": LakeResource(),
+            "store": StoreResource(),
+            **(resource_overrides or {}),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

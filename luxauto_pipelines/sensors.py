@@ -1,0 +1,53 @@
+"""What the outside world starts. Switched on only where the installation says `automation: true`."""
+
+import json
+
+import dagster as dg
+
+from assets.inventory.levels import low_stock
+from luxauto_pipelines.jobs import replenishment
+from resources.settings import Settings
+from resources.store.brand_store import BrandStore
+from resources.store.stock import raise_alerts, read_levels, stock_version
+
+INTERVAL_SECONDS = 10
+
+
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """The low-stock sensor."""
+    running = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        job=replenishment,
+        name="low_stock_sensor",
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=running,
+        description="When a SKU falls to its reorder point, raise an alert and start the replenishment job, once.",
+    )
+    def low_stock_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
+        return evaluate(context.cursor, store)
+
+    return [low_stock_sensor]
+
+
+def evaluate(cursor: str | None, store: BrandStore) -> dg.SensorResult:
+    """One tick: bring the alerts up to date and request one run for those that are newer than the cursor.
+
+    An alert is a row with an id before any run is asked for, so that a tick which is repeated asks for the same run key,
+    and a SKU that stays low asks for none.
+    """
+    seen = json.loads(cursor) if cursor else {"version": None, "alert": 0}
+    with store.read() as (connection, brand):
+        version = stock_version(connection, brand)
+        if version == seen["version"]:
+            return dg.SensorResult(skip_reason="no stock has moved", cursor=cursor)
+        low = low_stock(read_levels(connection, brand))
+    with store.write() as (connection, brand):
+        alerts = raise_alerts(connection, brand, low)
+    fresh = [alert for alert in alerts if alert > seen["alert"]]
+    newest = max([*alerts, seen["alert"]])
+    new_cursor = json.dumps({"version": version, "alert": newest})
+    if not fresh:
+        return dg.SensorResult(skip_reason=f"{len(alerts)} alerts, none of them new", cursor=new_cursor)
+    request = dg.RunRequest(run_key=f"low-stock-{newest}", tags={"luxauto/alerts": ",".join(map(str, fresh[:20]))})
+    return dg.SensorResult(run_requests=[request], cursor=new_cursor)

@@ -1,0 +1,22 @@
+"""The audit log: one row for each thing that somebody did."""
+
+import getpass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from resources.store.models import AuditEvent
+
+
+def record(connection: Connection, brand: int, action: str, subject: str, details: dict[str, Any]) -> None:
+    """Write who did what, in the transaction of the deed itself."""
+    values = {"brand_id": brand, "at": datetime.now(UTC), "actor": _actor(), "action": action, "subject": subject}
+    connection.execute(insert(AuditEvent).values({**values, "details": details}))
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,41 @@
+"""The store as one brand sees it: what Dagster resources and the command line hand to whoever needs rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from resources.settings import Settings
+from resources.store.brands import brand_id, find_brand
+from resources.store.engine import Store
+from resources.vault import Vault
+
+
+@dataclass(frozen=True)
+class BrandStore:
+    """Transactions on one brand's rows."""
+
+    settings: Settings
+    store: Store
+
+    @property
+    def vault(self) -> Vault:
+        return Vault(self.settings.home)
+
+    @contextmanager
+    def read(self) -> Iterator[tuple[Connection, int]]:
+        """A consistent view of the store and the brand's id."""
+        with self.store.engine.connect() as connection, connection.begin():
+            brand = find_brand(connection, self.settings.brand)
+            if brand is not None:
+                yield connection, brand
+                return
+        with self.write() as made:
+            yield made
+
+    @contextmanager
+    def write(self) -> Iterator[tuple[Connection, int]]:
+        """One transaction that no other writer of the brand overlaps, and the brand's id."""
+        with self.store.write(f"brand:{self.settings.brand}") as connection:
+            yield connection, brand_id(connection, self.settings)
