@@ -145,7 +145,7 @@ def _ranking(frame: pl.DataFrame, label: str, title: str, base: str) -> bytes:
     )
 
 
-@dg.asset(**asset_options("finance", MARGIN_BY_SKU, kinds={"parquet"}))
+@dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_SKU, kinds={"parquet"}))
 def margin_by_sku(
     store: dg.ResourceParam[BrandStore],
     transactions: pl.LazyFrame,
@@ -160,7 +160,7 @@ def margin_by_sku(
     return result(frame, lambda: _ranking(frame, "sku", "Net revenue, best ten SKUs", base), "Best ten SKUs by net revenue")
 
 
-@dg.asset(**asset_options("finance", MARGIN_BY_CHANNEL, kinds={"parquet"}))
+@dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_CHANNEL, kinds={"parquet"}))
 def margin_by_channel(
     store: dg.ResourceParam[BrandStore], transactions: pl.LazyFrame, fx_rates: pl.DataFrame, sku_costs: pl.DataFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
@@ -170,7 +170,7 @@ def margin_by_channel(
     return result(frame, lambda: _ranking(frame, "channel", "Net revenue by channel", base), "Net revenue by channel")
 
 
-@dg.asset(**asset_options("finance", MARGIN_BY_COLLECTION, kinds={"parquet"}))
+@dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_COLLECTION, kinds={"parquet"}))
 def margin_by_collection(
     store: dg.ResourceParam[BrandStore],
     transactions: pl.LazyFrame,

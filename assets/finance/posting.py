@@ -61,7 +61,7 @@ def wanted_postings(valued: pl.DataFrame) -> pl.DataFrame:
     base = pl.col("base_amount_minor")
     return (
         legs.group_by("order_id", "day", "account", "currency", maintain_order=True)
-        .agg(pl.col("amount_minor").sum(), pl.when(base.is_null().any()).then(None).otherwise(base.sum()).first())
+        .agg(pl.col("amount_minor").sum(), pl.when(base.is_not_null().all()).then(base.sum()).first().alias("base_amount_minor"))
         .filter((pl.col("amount_minor") != 0) | (pl.col("base_amount_minor").fill_null(0) != 0))
         .select(WANTED)
     )

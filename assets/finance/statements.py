@@ -193,4 +193,4 @@ def _sum_of(account: str, sign: int, column: str) -> pl.Expr:
 
 def _known_sum(account: str, sign: int) -> pl.Expr:
     of_account = pl.col("base_amount_minor").filter(pl.col("account") == account)
-    return pl.when(pl.col("base_amount_minor").is_null().any()).then(None).otherwise(of_account.sum() * sign).first()
+    return pl.when(pl.col("base_amount_minor").is_not_null().all()).then(of_account.sum() * sign).first()

@@ -25,26 +25,22 @@ def demand_history(transactions: pl.LazyFrame) -> dg.MaterializeResult[pl.DataFr
     return result(frame, plot, "Units sold and returned by week", preview=frame.sort("week", descending=True))
 
 
-def _spec(name: str, schema: dict[str, pl.DataType], description: str) -> dg.AssetSpec:
+def _out(schema: dict[str, pl.DataType], description: str) -> dg.AssetOut:
     options = asset_options("forecasting", schema, kinds={"prophet", "parquet"})
     options.pop("backfill_policy")
-    return dg.AssetSpec(name, deps=["demand_history"], description=description, **options)
+    return dg.AssetOut(description=description, dagster_type=pl.DataFrame, **options)
 
 
 @dg.multi_asset(
-    specs=[
-        _spec("demand_forecast", FORECAST_SCHEMA, "The coming 13 weeks of every SKU with an 80 % interval."),
-        _spec(
-            "forecast_accuracy",
-            SCORE_SCHEMA,
-            "How each model did on held-out weeks of each SKU, and which was chosen.",
-        ),
-    ],
+    outs={
+        "demand_forecast": _out(FORECAST_SCHEMA, "The coming 13 weeks of every SKU with an 80 % interval."),
+        "forecast_accuracy": _out(SCORE_SCHEMA, "How each model did on held-out weeks, and which was chosen."),
+    },
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def demand_forecasts(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore], demand_history: pl.DataFrame
-) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
+) -> Iterator[dg.Output[pl.DataFrame]]:
     """Prophet and last year's weeks beside the recent mean, the best per SKU by a rolling-origin backtest."""
     context.log.info(f"forecasting {demand_history['sku'].n_unique()} SKUs")
     made = forecast_demand(demand_history, prophet_skus=store.settings.prophet_skus)
@@ -62,13 +58,13 @@ def demand_forecasts(
         models = chosen.group_by("model").len().sort("len", descending=True)
         return bar_ranking(models["model"].to_list(), models["len"].to_list(), "SKUs by chosen model")
 
-    yield dg.MaterializeResult(
-        asset_key="demand_forecast",
-        value=made.forecasts,
+    yield dg.Output(
+        made.forecasts,
+        "demand_forecast",
         metadata=metadata_of(made.forecasts, fan_plot, "Forecast of all SKUs with its interval"),
     )
-    yield dg.MaterializeResult(
-        asset_key="forecast_accuracy",
-        value=made.scores,
+    yield dg.Output(
+        made.scores,
+        "forecast_accuracy",
         metadata=metadata_of(made.scores, models_plot, "SKUs by chosen model", preview=chosen.sort("rmsse")),
     )

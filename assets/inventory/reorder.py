@@ -44,8 +44,8 @@ class ReorderPolicy:
     """How stock is reviewed. Raises ValueError for numbers that no policy can have.
 
     review_days: days between two looks at the stock.
-    service_level: the share of replenishment cycles that are to end without a stock-out, from 0.5 up to 1; the
-        share of units delivered from stock is another number, and usually higher.
+    service_level: the share of replenishment cycles that are to end without a stock-out, from 0.5 up to
+        1; the share of units delivered from stock is another number, and usually higher.
     default_lead_time_days: days from order to shelf for a SKU whose catalogue entry does not say.
     """
 
@@ -100,7 +100,7 @@ def reorder_plan(
       periodic-review (R, s, S) system, ibid.). If the position, available + on order, is at s or below, S
       less the position is recommended, rounded up to whole multiples of min_order_quantity.
     - a manual reorder point takes the place of s; S is then s + mean over R, at least one unit above s.
-    - weekly_mean is the mean over P by the week; weeks_of_cover = available / weekly_mean, null if it is zero.
+    - weekly_mean is the mean over P by the week; weeks_of_cover = available / weekly_mean, null if it is 0.
     - stockout_on is the day on which `available` alone is used up at the forecast's means, null if it lasts
       longer than the forecast.
 

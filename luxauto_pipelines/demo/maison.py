@@ -44,8 +44,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """The house's yearly price rise: whole percent by category, from `on` for all that was launched
-    before."""
+    """The house's yearly price rise: whole percent by category, from the day `on`, of all launched before."""
 
     on: date
     percent: dict[str, int]
@@ -99,7 +98,7 @@ def price_list(maison: Maison, on: date) -> dict[tuple[str, str], int]:
 
 
 def season_factor(day: date, season: Season = "") -> float:
-    """How busy a day is beside a mean day (1.0), before weekday: spring drop, quiet August, Christmas."""
+    """How busy a day is, about 1.0 in the mean and before the weekday: spring drop, quiet August, Christmas."""
     factor = MONTHS[day.month - 1]
     if day.month == 12:
         # Presents are bought until the evening of the 23rd, and then the streets are empty.
