@@ -100,9 +100,17 @@ class Lake:
         return self.scan(asset, partitions).collect()
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        """Rows of a DuckDB query in which each materialized asset is a view of its name."""
+        """Rows of a DuckDB query in which each materialized asset is a view of its name.
+
+        Raises MissingAsset when the query asks for a table that is not there.
+        """
+        import duckdb
+
         with self.connect(set(re.findall(r"[a-z_]+", query))) as connection:
-            return connection.sql(query, params=list(parameters)).pl() if parameters else connection.sql(query).pl()
+            try:
+                return connection.sql(query, params=list(parameters) or None).pl()
+            except duckdb.CatalogException as error:
+                raise MissingAsset(f"{str(error).splitlines()[0]} Run `luxauto refresh` to materialize it.") from error
 
     def connect(self, assets: Iterable[str] | None = None) -> "DuckDBPyConnection":
         """A DuckDB in memory with a view for each materialized asset, or for those of `assets` that are."""

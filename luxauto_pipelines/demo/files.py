@@ -235,9 +235,9 @@ def _truth(maison: Maison, trade: Trade, rates: _Rates, seed: int) -> dict[str, 
     """What is in the files, for tests to compare with what a report finds.
 
     Sales are goods lines with a price above zero: gross sales those of positive quantity, returns those of
-    negative quantity as a positive number, net revenue the difference; discounts are apart. Orders are all that are
-    no returns, gift cards and press samples included. Money is in decimal strings; a figure in EUR is a sum of
-    unrounded conversions, rounded once.
+    negative quantity as a positive number, net revenue the difference; discounts are apart. Orders are all
+    that are no returns, gift cards and press samples included. Money is in decimal strings; a figure in EUR
+    is a sum of unrounded conversions, rounded once.
     """
     sums = _sum_up(trade.lines, rates)
     return {

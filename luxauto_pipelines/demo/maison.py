@@ -98,7 +98,7 @@ def price_list(maison: Maison, on: date) -> dict[tuple[str, str], int]:
 
 
 def season_factor(day: date, season: Season = "") -> float:
-    """How busy a day is, about 1.0 in the mean and before the weekday: spring drop, quiet August, Christmas."""
+    """How busy a day is, about 1.0 in the mean, before weekdays: quiet in August, busy before Christmas."""
     factor = MONTHS[day.month - 1]
     if day.month == 12:
         # Presents are bought until the evening of the 23rd, and then the streets are empty.
@@ -121,6 +121,12 @@ def on_sale(item: Item, day: date) -> bool:
     """Whether a SKU takes part in the sales: never a bag or a ribbon, and nothing of the last half year."""
     plain = item.category != "bags" and item.subcategory != "ribbons"
     return plain and (day - item.launched_on).days > 180
+
+
+def skus_by_pull(items: Sequence[Item], category: str) -> list[str]:
+    """The permanent SKUs of a category, the most wanted first."""
+    chosen = [item for item in items if item.category == category and item.collection == "Permanent"]
+    return [item.sku for item in sorted(chosen, key=lambda item: -item.pull)]
 
 
 MONTHS = (0.92, 0.88, 1.08, 1.06, 1.02, 0.98, 0.95, 0.55, 1.02, 1.05, 1.18, 1.30)
@@ -318,9 +324,3 @@ def _two_years_before(until: date) -> date:
 
 def _round_half_up(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
-
-
-def skus_by_pull(items: Sequence[Item], category: str) -> list[str]:
-    """The permanent SKUs of a category, the most wanted first."""
-    chosen = [item for item in items if item.category == category and item.collection == "Permanent"]
-    return [item.sku for item in sorted(chosen, key=lambda item: -item.pull)]

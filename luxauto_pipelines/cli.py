@@ -1,0 +1,260 @@
+"""`luxauto`, the command line. Each command is a few lines over a function that does the work elsewhere."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from luxauto_pipelines.console import Format, err, fail, out, print_json, print_table, progress
+
+app = typer.Typer(
+    help="Run a luxury brand's operations: stock, ledger, forecasts and reports from real orders.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+ingest_app = typer.Typer(help="Take a file in. Idempotent: the same file twice changes nothing.", no_args_is_help=True)
+finance_app = typer.Typer(help="Reports from the books.", no_args_is_help=True)
+app.add_typer(ingest_app, name="ingest")
+app.add_typer(finance_app, name="finance")
+
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
+FileArgument = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet or XLSX.", show_default=False)]
+EXIT_CODES = "Exit code 0: all rows taken; 2: some rows were put into quarantine; 1: nothing could be read."
+
+
+@app.callback()
+def _main(
+    brand: Annotated[str | None, typer.Option(help="Brand to work for; default: $LUXAUTO_BRAND or the installation's.")] = None,
+) -> None:
+    if brand:
+        os.environ["LUXAUTO_BRAND"] = brand
+
+
+@app.command()
+def init(
+    name: Annotated[str | None, typer.Option(help="Name of the brand, as reports show it.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Base currency of the books, an ISO 4217 code.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of the books, such as Europe/Paris.")] = None,
+    automation: Annotated[bool | None, typer.Option(help="Start with schedules and sensors switched on.")] = None,
+) -> None:
+    """Make an installation in $LUXAUTO_HOME (default .luxauto), or change what its brand is called and keeps books in.
+
+    Without it, the first ingest makes one and takes currency and time zone from the file.
+    """
+    from luxauto_pipelines.instance import prepare
+    from resources.settings import BrandSettings, load_settings, save_brand
+
+    settings = load_settings()
+    given = {"name": name, "base_currency": currency, "timezone": timezone}
+    values = {**settings.current.model_dump(), **{k: v for k, v in given.items() if v is not None}}
+    top_level = {} if automation is None else {"automation": automation}
+    settings = save_brand(settings, settings.brand, BrandSettings.model_validate(values), **top_level)
+    prepare(settings)
+    brand = settings.current
+    out.print(f"{settings.home}: brand {settings.brand!r} ({brand.name}), {brand.base_currency}, {brand.timezone}")
+    out.print("Next: luxauto ingest orders FILE --preset NAME")
+
+
+@ingest_app.command("orders", epilog=EXIT_CODES)
+def ingest_orders_command(
+    file: FileArgument,
+    preset: Annotated[str | None, typer.Option(help="online-retail, shopify-export, woocommerce-export or luxauto.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="A map of your own (YAML); see docs/ingest.md.")] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Take order lines in: sales, returns, postage, fees, gift cards; each lands where an accountant would put it."""
+    from assets.ingestion.mapping import MappingError, load_preset, parse_mapping
+    from luxauto_pipelines.ingest import ingest_orders
+
+    if (preset is None) == (map_file is None):
+        raise MappingError("give either --preset NAME or --map FILE")
+    if map_file is not None:
+        if not map_file.is_file():
+            raise MappingError(f"{map_file} is not a file. Check the path after --map.")
+        mapping = parse_mapping(map_file.read_text(encoding="utf-8"), str(map_file))
+    else:
+        mapping = load_preset(str(preset))
+    _ingest(lambda books, tell: ingest_orders(books, file, mapping, preset or str(map_file), tell), format)
+
+
+def _reference_command(kind: Any, text: str) -> None:
+    @ingest_app.command(kind, help=text, epilog=EXIT_CODES)
+    def command(file: FileArgument, format: FormatOption = Format.table) -> None:
+        from luxauto_pipelines.ingest import ingest_reference
+
+        _ingest(lambda books, tell: ingest_reference(books, file, kind, tell), format)
+
+
+_reference_command("catalog", "Take SKUs in: product, category, collection, price, cost, lead time, supplier, reorder point.")
+_reference_command("stock", "Take stock movements in: opening counts, receipts, adjustments, write-offs, transfers.")
+_reference_command("rates", "Take exchange rates in: date, base, quote, rate (units of quote for one of base), source.")
+
+
+@app.command()
+def refresh(
+    everything: Annotated[bool, typer.Option("--all", help="Make every asset and every day again.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Materialize, through Dagster, whatever the ingested rows make stale: days of the books first, reports after them."""
+    from luxauto_pipelines.instance import reload
+
+    result = _refresh(reload(), everything=everything)
+    if format is Format.json:
+        print_json(result)
+    elif result["assets"]:
+        days = f", days {result['first_day']} to {result['last_day']}" if result["first_day"] else ""
+        out.print(f"{len(result['assets'])} assets made{days}. Log: {result['log']}")
+    else:
+        out.print("Everything is up to date.")
+
+
+@finance_app.command("report")
+def finance_report(
+    by: Annotated[str, typer.Option(help="day or month.")] = "month",
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = None,
+    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day.")] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Gross sales, returns and net revenue from goods, in the base currency, by day or month.
+
+    Amounts of days without an exchange rate stand in rows of their own currency. Run `luxauto refresh` after an ingest.
+    """
+    from luxauto_pipelines.instance import reload
+    from luxauto_pipelines.refresh import days_behind
+    from luxauto_pipelines.sales_report import PERIODS, sales_report
+    from resources.lake import Lake
+
+    if by not in PERIODS:
+        raise typer.BadParameter(f"{by!r} is not one of {', '.join(PERIODS)}", param_hint="--by")
+    books = reload()
+    lake = Lake(books.settings.lake_url, books.settings.brand)
+    rows = sales_report(lake, by, start.date() if start else None, end.date() if end else None)
+    if behind := days_behind(books):
+        err.print(f"note: {behind} ingested days are not in these figures yet; run `luxauto refresh`.")
+    if format is Format.json:
+        print_json(rows)
+    else:
+        columns = list(rows[0]) if rows else ["period"]
+        print_table(f"{books.settings.current.name}: sales by {by}", columns, (row.values() for row in rows))
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the invented maison.")] = 7,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of its two years; default: yesterday.")
+    ] = None,
+) -> None:
+    """Invent a maison, ingest its two years and materialize everything; then say in ten lines what was found."""
+    from luxauto_pipelines.demo.command import run_demo
+
+    run_demo(seed, until.date() if until else None, _ingest_quietly, _refresh)
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(help="Address of the web server.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
+) -> None:
+    """Start the Dagster web server and daemon, print the address, and run until interrupted."""
+    from luxauto_pipelines.instance import reload
+    from luxauto_pipelines.servers import serve
+
+    raise typer.Exit(serve(reload().settings, host, port, out.print))
+
+
+@app.command()
+def doctor(format: FormatOption = Format.table) -> None:
+    """Look the installation over and say what to do about each fault. Exit code 1 when something is broken."""
+    from luxauto_pipelines.doctor import examine
+
+    findings = examine()
+    if format is Format.json:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        print_table("Installation", ["what", "state", "detail", "remedy"], (f.as_dict().values() for f in findings))
+    raise typer.Exit(1 if any(finding.state == "fault" for finding in findings) else 0)
+
+
+def _ingest(take: Callable[..., Any], format: Format) -> None:
+    from luxauto_pipelines.instance import reload
+
+    with progress() as bar:
+        task = bar.add_task("starting", total=3)
+
+        def tell(stage: str) -> None:
+            bar.update(task, description=stage, completed=("reading", "checking", "writing").index(stage))
+
+        result = take(reload(), tell)
+    if format is Format.json:
+        print_json(result.as_dict())
+    else:
+        _print_ingest(result)
+    raise typer.Exit(result.exit_code)
+
+
+def _ingest_quietly(take: Callable[..., Any]) -> Any:
+    from luxauto_pipelines.instance import reload
+
+    return take(reload(), lambda stage: None)
+
+
+def _print_ingest(result: Any) -> None:
+    counts = ("rows_in", "taken", "new", "known", "void", "quarantined")
+    print_table(Path(result.file).name, counts, [[getattr(result, name) for name in counts]])
+    if result.kinds:
+        from assets.finance.money import to_decimal
+
+        rows = [
+            [k["kind"], k["lines"], k["quantity"], to_decimal(k["amount_minor"], k["currency"]), k["currency"]]
+            for k in result.kinds
+        ]
+        print_table(f"{result.first_day} to {result.last_day}", ["kind", "lines", "units", "amount", "currency"], rows)
+    if result.quarantined:
+        print_table("Put aside", ["field", "reason", "rows"], (reason.values() for reason in result.reasons))
+        out.print(f"The rows put aside, with their reasons: {result.quarantine_file}", highlight=False, soft_wrap=True)
+
+
+def _refresh(books: Any, *, everything: bool = False) -> dict[str, Any]:
+    from luxauto_pipelines.refresh import plan, run
+
+    wanted = plan(books, everything=everything)
+    log: Path | None = None
+    if not wanted.is_empty:
+        with progress() as bar:
+            task = bar.add_task("starting Dagster", total=len(wanted.assets))
+            log = run(
+                books.settings, wanted, lambda step, done, total: bar.update(task, description=step, completed=done, total=total)
+            )
+    return {"assets": list(wanted.assets), "first_day": wanted.first_day, "last_day": wanted.last_day, "log": log and str(log)}
+
+
+def main() -> None:
+    """Entry point: errors that a person can mend become one message and exit code 1."""
+    from pydantic import ValidationError
+
+    from assets.ingestion.mapping import MappingError
+    from luxauto_pipelines.refresh import RefreshFailed
+    from resources.lake import MissingAsset
+    from resources.settings import SettingsError
+    from resources.store.engine import StoreError
+    from resources.tables import UnreadableTable
+
+    known = (MappingError, MissingAsset, RefreshFailed, SettingsError, StoreError, UnreadableTable)
+    try:
+        app()
+    except known as error:
+        fail(str(error))
+        sys.exit(1)
+    except ValidationError as error:
+        fail("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
+

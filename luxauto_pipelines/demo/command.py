@@ -1,0 +1,113 @@
+"""`luxauto demo`: the invented maison taken through the real ingest and the real run, and what came out in ten lines.
+
+Belongs here: the order of the steps and the summary. Does not belong here: the maison itself, or any figure that is not read
+from the assets.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from assets.finance.money import to_decimal
+from luxauto_pipelines.console import err, out
+from luxauto_pipelines.demo.files import write_demo
+from luxauto_pipelines.demo.maison import NAME
+from luxauto_pipelines.ingest import IngestResult, ingest_orders, ingest_reference
+from luxauto_pipelines.instance import reload
+from resources.lake import Lake
+from resources.settings import BrandSettings, load_settings, save_brand
+from resources.store.brand_store import BrandStore
+
+SLUG = "demo"
+Take = Callable[[BrandStore, Callable[[str], None]], IngestResult]
+
+
+def run_demo(
+    seed: int,
+    until: date | None,
+    ingest: Callable[[Take], IngestResult],
+    refresh: Callable[[BrandStore], dict[str, Any]],
+) -> None:
+    """Make the files (once), ingest them, refresh, and say what was found. Again, it finds everything up to date."""
+    os.environ.setdefault("LUXAUTO_BRAND", SLUG)
+    settings = load_settings()
+    folder = settings.home / "demo" / settings.brand
+    last_day = until or _last_day_of(folder, seed) or datetime.now(UTC).date() - timedelta(days=1)
+    if _last_day_of(folder, seed) != last_day:
+        write_demo(folder, seed=seed, until=last_day)
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    first = date.fromisoformat(truth["first_day"]).replace(day=1)
+    save_brand(settings, settings.brand, BrandSettings(name=NAME, timezone="Europe/Paris", books_start=first), automation=True)
+    err.print(f"1/3 {NAME}: {truth['counts']['orders']:,} orders of two years, in {folder}", soft_wrap=True)
+    for kind in ("catalog", "rates", "stock"):
+        ingest(lambda books, tell, kind=kind: ingest_reference(books, folder / f"{kind}.csv", kind, tell))
+    taken = ingest(lambda books, tell: _orders(books, folder / "orders.csv.gz", tell))
+    err.print(f"2/3 ingested: {taken.new:,} new order lines, {taken.known:,} known, {taken.quarantined:,} put aside")
+    books = reload()
+    made = refresh(books)
+    err.print(f"3/3 {len(made['assets'])} assets materialized" if made["assets"] else "3/3 everything was up to date")
+    for line in summary(books):
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def summary(books: BrandStore) -> list[str]:
+    """What the assets say, in ten lines."""
+    lake, settings = Lake(books.settings.lake_url, books.settings.brand), books.settings
+    base = settings.current.base_currency
+    days = lake.read("financial_report")
+    margins, plan = lake.read("margin_by_sku"), lake.read("reorder_plan")
+    scores = lake.read("forecast_accuracy").filter(pl.col("chosen"))
+    orders, alerts = lake.read("purchase_orders"), lake.read("stock_alerts")
+    channel = lake.read("margin_by_channel").row(0, named=True)
+    best = margins.row(0, named=True)
+    ahead = plan.filter(pl.col("stockout_on").is_not_null()).sort("stockout_on")
+    costed = margins.drop_nulls("base_margin_minor")
+
+    def money(minor: int) -> str:
+        return f"{base} {to_decimal(minor, base):,}"
+
+    net, back = days["base_net_revenue_minor"].sum(), days["base_returns_minor"].sum()
+    margin = costed["base_margin_minor"].sum() / max(costed["base_revenue_minor"].sum(), 1)
+    models = ", ".join(f"{n} {m}" for m, n in scores.group_by("model").len().sort("len", descending=True).iter_rows())
+    first_out = ", ".join(f"{r['sku']} on {r['stockout_on']}" for r in ahead.head(3).to_dicts()) or "none"
+    page = settings.home / "reports" / settings.brand / "executive.html"
+    return [
+        f"{settings.current.name}, {days['day'].min()} to {days['day'].max()}",
+        f"  Net revenue     {money(net)} in {days['orders'].sum():,} orders; {money(back)} returned",
+        f"  Gross margin    {margin:.1%} on {costed.height} of {margins.height} SKUs whose cost is known",
+        f"  Best SKU        {best['sku']} ({best['name']}), {money(best['base_revenue_minor'])}",
+        f"  Best channel    {channel['channel']}, {money(channel['base_revenue_minor'])}",
+        f"  Stock-outs      {ahead.height} ahead: {first_out}; {alerts.height} alerts open",
+        f"  To order        {plan.filter(pl.col('recommended_quantity') > 0).height} SKUs; "
+        f"{orders['number'].n_unique()} purchase orders drafted",
+        f"  Forecasts       {scores.height} SKUs: {models}; median error {scores['rmsse'].median() or 0:.2f} RMSSE",
+        f"  Report          {_shown(page)} (and executive.xlsx beside it)",
+        "  Dagster UI      make up   then open http://127.0.0.1:3000",
+    ]
+
+
+def _orders(books: BrandStore, path: Path, tell: Callable[[str], None]) -> IngestResult:
+    from assets.ingestion.mapping import load_preset
+
+    return ingest_orders(books, path, load_preset("luxauto"), "luxauto", tell)
+
+
+def _last_day_of(folder: Path, seed: int) -> date | None:
+    """The last day of a maison of this seed that was made here before: it does not grow a day a day."""
+    try:
+        truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return date.fromisoformat(truth["until"]) if truth["seed"] == seed else None
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,183 @@
+"""Bringing the assets up to date with the store, through Dagster.
+
+Belongs here: which assets and days are stale, and the run that makes them. Does not belong here: what an asset computes.
+
+It looks at levels, not at events: the lake's rows are compared with the store's, so that a run which was killed, or an
+ingest that nobody refreshed, is made good by the next one.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from luxauto_pipelines.instance import MODULE, child_environment
+from luxauto_pipelines.jobs import DAILY_ASSETS
+from resources.lake import Lake, MissingAsset
+from resources.settings import Settings
+from resources.store.brand_store import BrandStore
+from resources.store.catalog import read_catalog, read_costs
+from resources.store.orders import line_days
+from resources.store.rates import read_rates
+from resources.store.stock import movement_days
+
+Progress = Callable[[str, int, int], None]
+_STEP = re.compile(r" - (?P<step>[a-z_]+) - STEP_(?P<end>SUCCESS|FAILURE)")
+
+
+class RefreshFailed(Exception):
+    """The run failed; the message names the steps and the log."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is stale: assets by name, and the days of the daily ones."""
+
+    assets: tuple[str, ...]
+    first_day: date | None
+    last_day: date | None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.assets
+
+
+def plan(books: BrandStore, *, everything: bool = False) -> Plan:
+    """What has to be made so that the assets tell what the store holds."""
+    with books.read() as (connection, brand):
+        lines, movements = line_days(connection, brand), movement_days(connection, brand)
+        catalog, costs, rates = read_catalog(connection, brand), read_costs(connection, brand), read_rates(connection, brand)
+    if not lines.height and not movements.height:
+        return Plan((), None, None)
+    lake = Lake(books.settings.lake_url, books.settings.brand)
+    graph = _Graph.load()
+    days = pl.concat([lines["day"], movements["day"]]).unique().sort()
+    stale_days = sorted(
+        {*_stale_days(lake, "transactions", "line_id", lines), *_stale_days(lake, "stock_movements", "movement_id", movements)}
+    )
+    roots = set(graph.out_of_date()) | (set(DAILY_ASSETS) if stale_days else set())
+    roots |= {
+        name
+        for name, rows in {"catalog": catalog, "sku_costs": costs}.items()
+        if not _same_rows(lake, name, rows)
+    } | ({"fx_rates"} if not _same_rates(lake, books, rates) else set())
+    assets = graph.keys if everything else graph.with_descendants(roots)
+    if everything or (assets & set(DAILY_ASSETS) and not stale_days):
+        stale_days = days.to_list()
+    if not assets & set(DAILY_ASSETS):
+        return Plan(tuple(sorted(assets)), None, None)
+    # The new cost or rate of an old day changes its ledger: then every day is made again.
+    whole = bool({"sku_costs", "fx_rates"} & roots)
+    first, last = (days.to_list()[0], days.to_list()[-1]) if whole else (stale_days[0], stale_days[-1])
+    return Plan(tuple(sorted(assets)), first, last)
+
+
+def days_behind(books: BrandStore) -> int:
+    """On how many days the store holds other order lines than the lake."""
+    with books.read() as (connection, brand):
+        lines = line_days(connection, brand)
+    return len(_stale_days(Lake(books.settings.lake_url, books.settings.brand), "transactions", "line_id", lines))
+
+
+def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
+    """Materialize a plan by `dagster asset materialize` in a process of its own. Returns the path of its log.
+
+    `progress(step, done, total)` is told of every step that ends. Raises RefreshFailed.
+    """
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"refresh-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(wanted.assets)]
+    if wanted.first_day and wanted.last_day:
+        command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
+    done: set[str] = set()
+    failed: list[str] = []
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if found := _STEP.search(line):
+                step = found["step"]
+                done.add(step)
+                failed += [step] if found["end"] == "FAILURE" else []
+                progress(step, len(done & set(wanted.assets)), len(wanted.assets))
+    if process.wait() != 0:
+        steps = ", ".join(failed) or "before the first step"
+        raise RefreshFailed(f"the run failed ({steps}). Read {log}, mend the cause and run `luxauto refresh` again.")
+    return log
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The asset graph as names: parents of each, and when each was last made."""
+
+    parents: dict[str, set[str]]
+    made_at: dict[str, float]
+
+    @classmethod
+    def load(cls) -> "_Graph":
+        import dagster as dg
+
+        from luxauto_pipelines.definitions import defs
+
+        graph = defs.resolve_asset_graph()
+        keys = graph.get_all_asset_keys()
+        with dg.DagsterInstance.get() as instance:
+            events = {key: instance.get_latest_materialization_event(key) for key in keys}
+        return cls(
+            {key.to_user_string(): {p.to_user_string() for p in graph.get(key).parent_keys} for key in keys},
+            {key.to_user_string(): event.timestamp for key, event in events.items() if event},
+        )
+
+    @property
+    def keys(self) -> set[str]:
+        return set(self.parents)
+
+    def out_of_date(self) -> Iterable[str]:
+        """Assets that were never made, or whose parent was made after them."""
+        for name, parents in self.parents.items():
+            own = self.made_at.get(name)
+            if own is None or any(self.made_at.get(parent, 0.0) > own for parent in parents):
+                yield name
+
+    def with_descendants(self, roots: set[str]) -> set[str]:
+        reached = set(roots)
+        while True:
+            more = {name for name, parents in self.parents.items() if parents & reached} - reached
+            if not more:
+                return reached
+            reached |= more
+
+
+def _stale_days(lake: Lake, asset: str, id_column: str, wanted: pl.DataFrame) -> list[date]:
+    """Days on which the lake's rows are not those of the store, by their number and newest id."""
+    count = wanted.columns[1]
+    try:
+        made = lake.sql(f"SELECT day, count(*) AS made, max({id_column}) AS newest_made FROM {asset} GROUP BY day")
+    except MissingAsset:
+        made = pl.DataFrame(schema={"day": pl.Date, "made": pl.Int64, "newest_made": pl.Int64})
+    compared = wanted.join(made, on="day", how="full", coalesce=True)
+    differs = pl.col(count).ne_missing(pl.col("made")) | pl.col("newest").ne_missing(pl.col("newest_made"))
+    return compared.filter(differs)["day"].to_list()
+
+
+def _same_rows(lake: Lake, asset: str, rows: pl.DataFrame) -> bool:
+    try:
+        return lake.read(asset).equals(rows)
+    except MissingAsset:
+        return False
+
+
+def _same_rates(lake: Lake, books: BrandStore, rates: pl.DataFrame) -> bool:
+    from assets.finance.fx import daily_ratios
+
+    return _same_rows(lake, "fx_rates", daily_ratios(rates, books.settings.current.base_currency))
