@@ -72,9 +72,7 @@ class Unit:
 
     def rounded(self, value: float) -> str:
         """A value beside its bar: three significant digits, whole numbers in full below ten thousand."""
-        return self._written(
-            value, lambda number: f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
-        )
+        return self._written(value, lambda number: f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}")
 
     def _written(self, value: float, digits: Callable[[float], str]) -> str:
         if self.percent:
@@ -174,8 +172,7 @@ def bar_ranking(
     """
     if len(labels) != len(values):
         raise ValueError(
-            f"bar_ranking got {len(labels)} labels for {len(values)} values: "
-            "give one value a label, None if unknown"
+            f"bar_ranking got {len(labels)} labels for {len(values)} values: give one value a label, None if unknown"
         )
     size = size or (CARD[0], max(120, 64 + 26 * len(labels)))
 
@@ -345,14 +342,10 @@ def _line(
     neighbours = zip([False, *known], known, [*known, False][1:], strict=False)
     alone = any(now and not before and not after for before, now, after in neighbours)
     dots = "o" if marked or alone else None
-    axes.plot(
-        positions, values, color=colour, label=name, marker=dots, markersize=3.2, markeredgewidth=0, zorder=3
-    )
+    axes.plot(positions, values, color=colour, label=name, marker=dots, markersize=3.2, markeredgewidth=0, zorder=3)
 
 
-def _stacks(
-    axes: Axes, rows: pl.DataFrame, positions: list[Any], ys: dict[str, str], opacity: list[float]
-) -> None:
+def _stacks(axes: Axes, rows: pl.DataFrame, positions: list[Any], ys: dict[str, str], opacity: list[float]) -> None:
     from matplotlib.colors import to_rgba
 
     above, below = [0.0] * len(positions), [0.0] * len(positions)
@@ -373,9 +366,7 @@ def _write_values(axes: Axes, values: Sequence[float], texts: Sequence[str], roo
     span = (high - low) or 1.0
     for place, (value, text) in enumerate(zip(values, texts, strict=True)):
         offset, side = (5, "left") if value >= 0 else (-5, "right")
-        axes.annotate(
-            text, (value, place), (offset, 0), textcoords="offset points", va="center", ha=side, color=INK
-        )
+        axes.annotate(text, (value, place), (offset, 0), textcoords="offset points", va="center", ha=side, color=INK)
     axes.set_xlim(low - (room * span if low < 0 else 0), high + room * span)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
@@ -393,9 +384,7 @@ def _dress_values(axes: Axes, unit: Unit, y_label: str, size: Size) -> None:
         high = 0.0
     axes.set_ylim(low, high if high > low else low + 1)
     whole = unit.currency is None and not unit.percent and high - low >= 3
-    axes.yaxis.set_major_locator(
-        MaxNLocator(nbins=max(3, size[1] // 55), steps=[1, 2, 2.5, 5, 10], integer=whole)
-    )
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=max(3, size[1] // 55), steps=[1, 2, 2.5, 5, 10], integer=whole))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit.exact(value)))
     axes.grid(axis="y", color=HAIRLINE, linewidth=0.7)
     if low < 0:

@@ -18,7 +18,11 @@ from assets.partitions import DAILY
 from resources.lake import Lake
 
 SAMPLE_ROWS = 10
-START_TAG, END_TAG, ONE_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
+START_TAG, END_TAG, ONE_TAG = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+    "dagster/partition",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ def suite(
     `prepare` may add columns that a rule is about. A blocking rule that fails stops what is downstream in the run.
     """
     specs = [
-        dg.AssetCheckSpec(rule.name, asset=asset, blocking=rule.blocking, description=rule.description) for rule in rules
+        dg.AssetCheckSpec(rule.name, asset=asset, blocking=rule.blocking, description=rule.description)
+        for rule in rules
     ]
 
     @dg.multi_asset_check(name=f"{asset}_suite", specs=specs)
@@ -63,7 +68,9 @@ def run_suite(asset: str, frame: pl.DataFrame, rules: Sequence[Rule]) -> Iterato
     context = gx.get_context(mode="ephemeral")
     # Its progress bars would fill the run's log.
     context.variables.progress_bars = {"globally": False}
-    batch = context.data_sources.add_pandas("lake").add_dataframe_asset(asset).add_batch_definition_whole_dataframe("rows")
+    batch = (
+        context.data_sources.add_pandas("lake").add_dataframe_asset(asset).add_batch_definition_whole_dataframe("rows")
+    )
     wanted = gx.ExpectationSuite(
         name=asset,
         expectations=[getattr(expectations, r.expectation)(**r.arguments, meta={"rule": r.name}) for r in rules],
@@ -74,7 +81,9 @@ def run_suite(asset: str, frame: pl.DataFrame, rules: Sequence[Rule]) -> Iterato
         yield _gx_result(asset, rule, by_name[rule.name], frame)
 
 
-def sql_check(asset: str, name: str, query: str, description: str, *, blocking: bool = True) -> dg.AssetChecksDefinition:
+def sql_check(
+    asset: str, name: str, query: str, description: str, *, blocking: bool = True
+) -> dg.AssetChecksDefinition:
     """A check that passes when `query`, over the lake's views, finds no row. What it finds is shown."""
 
     @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
@@ -111,7 +120,9 @@ def _gx_result(asset: str, rule: Rule, result: Any, frame: pl.DataFrame) -> dg.A
         severity=dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN,
         metadata={
             "rows": frame.height,
-            "expectation": dg.MetadataValue.json({"type": rule.expectation, **json.loads(json.dumps(rule.arguments, default=str))}),
+            "expectation": dg.MetadataValue.json(
+                {"type": rule.expectation, **json.loads(json.dumps(rule.arguments, default=str))}
+            ),
             "result": dg.MetadataValue.json(json.loads(json.dumps(figures, default=str))),
             "sample": dg.MetadataValue.md(markdown_table(sample)),
         },
@@ -125,5 +136,3 @@ def _run_days(tags: dict[str, str]) -> list[str] | None:
     if START_TAG in tags:
         return list(DAILY.get_partition_keys_in_range(dg.PartitionKeyRange(tags[START_TAG], tags[END_TAG])))
     return None
-
-

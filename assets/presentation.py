@@ -30,7 +30,9 @@ def asset_options(group: Group, schema: Mapping[str, pl.DataType], *, kinds: set
 
 
 @overload
-def result(frame: pl.DataFrame, *, preview: pl.DataFrame | None = ..., **extra: Any) -> dg.MaterializeResult[pl.DataFrame]: ...
+def result(
+    frame: pl.DataFrame, *, preview: pl.DataFrame | None = ..., **extra: Any
+) -> dg.MaterializeResult[pl.DataFrame]: ...
 @overload
 def result(
     frame: pl.DataFrame, plot: Callable[[], bytes] | None, alt: str, *, preview: pl.DataFrame | None = ..., **extra: Any

@@ -28,7 +28,9 @@ EXIT_CODES = "Exit code 0: all rows taken; 2: some rows were put into quarantine
 
 @app.callback()
 def _main(
-    brand: Annotated[str | None, typer.Option(help="Brand to work for; default: $LUXAUTO_BRAND or the installation's.")] = None,
+    brand: Annotated[
+        str | None, typer.Option(help="Brand to work for; default: $LUXAUTO_BRAND or the installation's.")
+    ] = None,
 ) -> None:
     if brand:
         os.environ["LUXAUTO_BRAND"] = brand
@@ -62,8 +64,12 @@ def init(
 @ingest_app.command("orders", epilog=EXIT_CODES)
 def ingest_orders_command(
     file: FileArgument,
-    preset: Annotated[str | None, typer.Option(help="online-retail, shopify-export, woocommerce-export or luxauto.")] = None,
-    map_file: Annotated[Path | None, typer.Option("--map", help="A map of your own (YAML); see docs/ingest.md.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="online-retail, shopify-export, woocommerce-export or luxauto.")
+    ] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="A map of your own (YAML); see docs/ingest.md.")
+    ] = None,
     format: FormatOption = Format.table,
 ) -> None:
     """Take order lines in: sales, returns, postage, fees, gift cards; each lands where an accountant would put it."""
@@ -89,7 +95,9 @@ def _reference_command(kind: Any, text: str) -> None:
         _ingest(lambda books, tell: ingest_reference(books, file, kind, tell), format)
 
 
-_reference_command("catalog", "Take SKUs in: product, category, collection, price, cost, lead time, supplier, reorder point.")
+_reference_command(
+    "catalog", "Take SKUs in: product, category, collection, price, cost, lead time, supplier, reorder point."
+)
 _reference_command("stock", "Take stock movements in: opening counts, receipts, adjustments, write-offs, transfers.")
 _reference_command("rates", "Take exchange rates in: date, base, quote, rate (units of quote for one of base), source.")
 
@@ -228,9 +236,16 @@ def _refresh(books: Any, *, everything: bool = False) -> dict[str, Any]:
         with progress() as bar:
             task = bar.add_task("starting Dagster", total=len(wanted.assets))
             log = run(
-                books.settings, wanted, lambda step, done, total: bar.update(task, description=step, completed=done, total=total)
+                books.settings,
+                wanted,
+                lambda step, done, total: bar.update(task, description=step, completed=done, total=total),
             )
-    return {"assets": list(wanted.assets), "first_day": wanted.first_day, "last_day": wanted.last_day, "log": log and str(log)}
+    return {
+        "assets": list(wanted.assets),
+        "first_day": wanted.first_day,
+        "last_day": wanted.last_day,
+        "log": log and str(log),
+    }
 
 
 def main() -> None:
@@ -257,4 +272,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-

@@ -43,7 +43,13 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A progress bar on standard error; quiet where that is no terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         yield bar
 

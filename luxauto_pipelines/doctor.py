@@ -52,7 +52,9 @@ def _guarded(findings: list[Finding], what: str, look: Callable[[], T]) -> T | N
     try:
         return look()
     except Exception as error:  # a fault of any kind is what is looked for
-        findings.append(Finding(what, "fault", str(error), "mend what the message names and run `luxauto doctor` again"))
+        findings.append(
+            Finding(what, "fault", str(error), "mend what the message names and run `luxauto doctor` again")
+        )
         return None
 
 
@@ -88,11 +90,15 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
         where = str(settings.dagster_home)
     yield Finding("dagster instance", "ok", where)
     if time.time() - last > DAEMON_SILENCE_SECONDS:
-        yield Finding("daemon", "note", "not running: no schedule or sensor acts", "run `luxauto up` or start the service")
+        yield Finding(
+            "daemon", "note", "not running: no schedule or sensor acts", "run `luxauto up` or start the service"
+        )
     else:
         yield Finding("daemon", "ok", "running")
     state = "on" if settings.automation else "off"
-    yield Finding("automation", "ok" if settings.automation else "note", f"schedules and sensors start switched {state}")
+    yield Finding(
+        "automation", "ok" if settings.automation else "note", f"schedules and sensors start switched {state}"
+    )
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:

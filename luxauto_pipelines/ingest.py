@@ -148,7 +148,9 @@ def _without_addresses(lines: pl.DataFrame, vault: Vault) -> pl.DataFrame:
     )
 
 
-def _quarantine(settings: Settings, source: SourceTable, judged: Normalised, path: Path) -> tuple[pl.DataFrame, str | None]:
+def _quarantine(
+    settings: Settings, source: SourceTable, judged: Normalised, path: Path
+) -> tuple[pl.DataFrame, str | None]:
     ragged = source.ragged.select(
         "row_number",
         pl.lit("row").alias("field"),
@@ -164,7 +166,14 @@ def _quarantine(settings: Settings, source: SourceTable, judged: Normalised, pat
 
 
 def _result(
-    path: Path, rows_in: int, new: int, known: int, void: int, rejected: pl.DataFrame, file: str | None, lines: pl.DataFrame
+    path: Path,
+    rows_in: int,
+    new: int,
+    known: int,
+    void: int,
+    rejected: pl.DataFrame,
+    file: str | None,
+    lines: pl.DataFrame,
 ) -> IngestResult:
     days = lines["local_date"] if "local_date" in lines.columns else pl.Series([], dtype=pl.Date)
     kinds: list[dict[str, Any]] = []
@@ -184,7 +193,10 @@ def _result(
         void=void,
         quarantined=rejected.height,
         quarantine_file=file,
-        reasons=rejected.group_by("field", "reason").agg(pl.len().alias("rows")).sort("rows", descending=True).to_dicts(),
+        reasons=rejected.group_by("field", "reason")
+        .agg(pl.len().alias("rows"))
+        .sort("rows", descending=True)
+        .to_dicts(),
         kinds=kinds,
         first_day=days.min(),  # pyright: ignore[reportArgumentType]
         last_day=days.max(),  # pyright: ignore[reportArgumentType]

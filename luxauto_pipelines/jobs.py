@@ -30,7 +30,9 @@ nightly_forecast = dg.define_asset_job(
 )
 replenishment = dg.define_asset_job(
     "replenishment",
-    selection=dg.AssetSelection.assets("catalog", "sku_costs", "stock_levels", "stock_alerts", "reorder_plan", "purchase_orders"),
+    selection=dg.AssetSelection.assets(
+        "catalog", "sku_costs", "stock_levels", "stock_alerts", "reorder_plan", "purchase_orders"
+    ),
     description="Look at the stock, renew the reorder plan and draft the purchase orders that it asks for.",
     tags={"luxauto/job": "replenishment"},
 )

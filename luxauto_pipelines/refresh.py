@@ -52,20 +52,25 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     """What has to be made so that the assets tell what the store holds."""
     with books.read() as (connection, brand):
         lines, movements = line_days(connection, brand), movement_days(connection, brand)
-        catalog, costs, rates = read_catalog(connection, brand), read_costs(connection, brand), read_rates(connection, brand)
+        catalog, costs, rates = (
+            read_catalog(connection, brand),
+            read_costs(connection, brand),
+            read_rates(connection, brand),
+        )
     if not lines.height and not movements.height:
         return Plan((), None, None)
     lake = Lake(books.settings.lake_url, books.settings.brand)
     graph = _Graph.load()
     days = pl.concat([lines["day"], movements["day"]]).unique().sort()
     stale_days = sorted(
-        {*_stale_days(lake, "transactions", "line_id", lines), *_stale_days(lake, "stock_movements", "movement_id", movements)}
+        {
+            *_stale_days(lake, "transactions", "line_id", lines),
+            *_stale_days(lake, "stock_movements", "movement_id", movements),
+        }
     )
     roots = set(graph.out_of_date()) | (set(DAILY_ASSETS) if stale_days else set())
     roots |= {
-        name
-        for name, rows in {"catalog": catalog, "sku_costs": costs}.items()
-        if not _same_rows(lake, name, rows)
+        name for name, rows in {"catalog": catalog, "sku_costs": costs}.items() if not _same_rows(lake, name, rows)
     } | ({"fx_rates"} if not _same_rates(lake, books, rates) else set())
     assets = graph.keys if everything else graph.with_descendants(roots)
     if everything or (assets & set(DAILY_ASSETS) and not stale_days):
@@ -93,7 +98,17 @@ def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"refresh-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(wanted.assets)]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "asset",
+        "materialize",
+        "-m",
+        MODULE,
+        "--select",
+        ",".join(wanted.assets),
+    ]
     if wanted.first_day and wanted.last_day:
         command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
     done: set[str] = set()

@@ -88,7 +88,9 @@ class Lake:
         present = self.partitions(asset)
         wanted = present if partitions is None else sorted(set(partitions) & set(present))
         if not wanted:
-            raise MissingAsset(f"the asset {asset!r} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`.")
+            raise MissingAsset(
+                f"the asset {asset!r} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
+            )
         paths = [self.path(asset, key) for key in wanted]
         if self.is_local:
             return pl.scan_parquet(paths, missing_columns="insert", extra_columns="ignore")

@@ -8,6 +8,7 @@ import csv
 import gzip
 import hashlib
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import polars as pl
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".xlsx")
 ROW_NUMBER = "row_number"
+_DAMAGED = (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error)
 
 
 class UnreadableTable(Exception):
@@ -44,18 +46,10 @@ def read_table(path: Path) -> SourceTable:
         elif name.endswith(".parquet"):
             rows = pl.read_parquet(io.BytesIO(content)).with_row_index(ROW_NUMBER, 1)
         elif name.endswith(".xlsx"):
-            rows = pl.read_excel(
-                io.BytesIO(content), engine="calamine", infer_schema_length=None
-            ).with_row_index(ROW_NUMBER, 1)
+            rows = _read_workbook(content)
         else:
             raise UnreadableTable(f"{path}: unknown ending. Give one of {', '.join(SUFFIXES)}.")
-    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise UnreadableTable(
-            f"{path} cannot be read: {error}. Export it again, or open it and check what it holds."
-        ) from error
-    except Exception as error:  # fastexcel raises its own kinds for a damaged workbook
-        if isinstance(error, UnreadableTable):
-            raise
+    except _DAMAGED as error:
         raise UnreadableTable(
             f"{path} cannot be read: {error}. Export it again, or open it and check what it holds."
         ) from error
@@ -64,14 +58,25 @@ def read_table(path: Path) -> SourceTable:
     return SourceTable(rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)), ragged, digest)
 
 
+def _read_workbook(content: bytes) -> pl.DataFrame:
+    """Every sheet that has the first sheet's columns, one under the other: some exports give each year its own."""
+    from fastexcel import FastExcelError
+
+    try:
+        sheets = pl.read_excel(io.BytesIO(content), sheet_id=0, engine="calamine", infer_schema_length=None)
+    except FastExcelError as error:
+        raise UnreadableTable(f"the workbook is damaged: {error}. Save it again as .xlsx.") from error
+    first = next(iter(sheets.values()))
+    alike = [sheet for sheet in sheets.values() if sheet.columns == first.columns]
+    return pl.concat(alike, how="vertical_relaxed").with_row_index(ROW_NUMBER, 1)
+
+
 def _read_csv(content: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
     content = _as_utf8(content)
     header = content.split(b"\n", 1)[0].decode()
     separator = max(",;\t|", key=header.count)
     try:
-        rows = pl.read_csv(
-            content, separator=separator, infer_schema=False, missing_utf8_is_empty_string=False
-        )
+        rows = pl.read_csv(content, separator=separator, infer_schema=False)
         return rows.with_row_index(ROW_NUMBER, 1), _no_ragged()
     except pl.exceptions.ComputeError:
         return _read_ragged_csv(content.decode(), separator)
@@ -89,9 +94,7 @@ def _read_ragged_csv(content: str, separator: str) -> tuple[pl.DataFrame, pl.Dat
             good.append([str(number), *(cell or None for cell in cells)])
         else:
             bad.append((number, separator.join(cells)))
-    rows = pl.DataFrame(
-        good, schema={ROW_NUMBER: pl.String, **dict.fromkeys(header, pl.String)}, orient="row"
-    )
+    rows = pl.DataFrame(good, schema={ROW_NUMBER: pl.String, **dict.fromkeys(header, pl.String)}, orient="row")
     return rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)), pl.DataFrame(
         bad, schema=_no_ragged().schema, orient="row"
     )

@@ -20,7 +20,9 @@ from resources.store.orders import ORDER_LINES, read_order_lines
 from resources.store.rates import read_rates
 
 INT, TEXT = pl.Int64(), pl.String()
-TRANSACTIONS = {("customer" if n == "customer_id" else n): (TEXT if n == "customer_id" else t) for n, t in ORDER_LINES.items()}
+TRANSACTIONS = {
+    ("customer" if n == "customer_id" else n): (TEXT if n == "customer_id" else t) for n, t in ORDER_LINES.items()
+}
 PROFIT_AND_LOSS: dict[str, pl.DataType] = {
     "month": pl.Date(),
     "section": TEXT,
@@ -41,7 +43,9 @@ _MARGIN: dict[str, pl.DataType] = {
 }
 EXECUTIVE: dict[str, pl.DataType] = {
     "month": pl.Date(),
-    **dict.fromkeys(("gross_sales", "returns", "net_revenue", "orders", "units", "cogs", "margin", "costed_revenue"), INT),
+    **dict.fromkeys(
+        ("gross_sales", "returns", "net_revenue", "orders", "units", "cogs", "margin", "costed_revenue"), INT
+    ),
 }
 MARGIN_BY_SKU: dict[str, pl.DataType] = {"sku": TEXT, "name": TEXT, **_MARGIN}
 MARGIN_BY_CHANNEL: dict[str, pl.DataType] = {"channel": TEXT, **_MARGIN}
@@ -49,7 +53,9 @@ MARGIN_BY_COLLECTION: dict[str, pl.DataType] = {"collection": TEXT, "category": 
 
 
 @dg.asset(partitions_def=DAILY, **asset_options("finance", TRANSACTIONS, kinds={"sql", "parquet"}))
-def transactions(context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+def transactions(
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore]
+) -> dg.MaterializeResult[pl.DataFrame]:
     """Order lines of the day as they were invoiced, each with its kind and amount; clients only as keyed hashes."""
     first, last = map(date.fromisoformat, day_range(context))
     with store.read() as (connection, brand):
@@ -116,7 +122,9 @@ def financial_report(
     return result(frame)
 
 
-@dg.asset(deps=["financial_report"], **asset_options("finance", PROFIT_AND_LOSS, kinds={"parquet"}), name="profit_and_loss")
+@dg.asset(
+    deps=["financial_report"], **asset_options("finance", PROFIT_AND_LOSS, kinds={"parquet"}), name="profit_and_loss"
+)
 def profit_and_loss_asset(
     store: dg.ResourceParam[BrandStore], ledger: pl.LazyFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
@@ -156,8 +164,12 @@ def margin_by_sku(
     """Revenue, cost and margin of each SKU; without a known cost the margin is empty."""
     base = store.settings.current.base_currency
     margins = margin_by(_goods(transactions, sku_costs, fx_rates, base), ["sku"])
-    frame = margins.join(catalog.select("sku", "name"), on="sku", how="left", maintain_order="left").select(*MARGIN_BY_SKU)
-    return result(frame, lambda: _ranking(frame, "sku", "Net revenue, best ten SKUs", base), "Best ten SKUs by net revenue")
+    frame = margins.join(catalog.select("sku", "name"), on="sku", how="left", maintain_order="left").select(
+        *MARGIN_BY_SKU
+    )
+    return result(
+        frame, lambda: _ranking(frame, "sku", "Net revenue, best ten SKUs", base), "Best ten SKUs by net revenue"
+    )
 
 
 @dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_CHANNEL, kinds={"parquet"}))
@@ -185,7 +197,11 @@ def margin_by_collection(
     frame = margin_by(placed, ["collection", "category"]).select(*MARGIN_BY_COLLECTION)
 
     def plot() -> bytes:
-        summed = frame.group_by("collection").agg(pl.col("base_revenue_minor").sum()).sort("base_revenue_minor", descending=True)
+        summed = (
+            frame.group_by("collection")
+            .agg(pl.col("base_revenue_minor").sum())
+            .sort("base_revenue_minor", descending=True)
+        )
         return _ranking(summed, "collection", "Net revenue by collection", base)
 
     return result(frame, plot, "Net revenue by collection")

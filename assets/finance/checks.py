@@ -89,7 +89,9 @@ ledger_suite = suite(
             {"column_set": [*POSTINGS, "imbalance", "base_imbalance"], "exact_match": True},
             "The columns are those that everything downstream reads.",
         ),
-        Rule("each_posting_once", "ExpectColumnValuesToBeUnique", {"column": "posting_id"}, "No posting is there twice."),
+        Rule(
+            "each_posting_once", "ExpectColumnValuesToBeUnique", {"column": "posting_id"}, "No posting is there twice."
+        ),
         Rule(
             "account_is_in_the_chart",
             "ExpectColumnValuesToBeInSet",

@@ -85,8 +85,7 @@ SCHEMAS: Mapping[str, Mapping[str, type[pl.DataType]]] = MappingProxyType(
 """Columns and types of every frame; the first column is the key: never null, never twice."""
 
 MONEY = frozenset(
-    {"gross_sales", "returns", "net_revenue", "cogs", "margin", "costed_revenue"}
-    | {"inflow", "outflow", "net"}
+    {"gross_sales", "returns", "net_revenue", "cogs", "margin", "costed_revenue"} | {"inflow", "outflow", "net"}
 )
 """Columns in minor units."""
 
@@ -108,8 +107,7 @@ MISSING: Mapping[str, str] = MappingProxyType(
         "and `reorder_plan`.",
         "fan": "There is no forecast: materialise `demand_history` and `demand_forecast`.",
         "cash": "The ledger has no postings to clearing accounts in this period: materialise `ledger`.",
-        "returns": "No returns are known: ingest orders with their refunds, "
-        "then materialise `financial_report`.",
+        "returns": "No returns are known: ingest orders with their refunds, then materialise `financial_report`.",
         "costs": "No costs were ingested: run `luxauto ingest catalog FILE` with a cost column.",
     }
 )
@@ -243,9 +241,7 @@ def build_report(
         period_first=period_first,
         period_last=period_last,
         generated_at=generated_at,
-        kpis=_kpis(
-            frames, last_full_month(period_first, period_last), foreseen=given["stockouts_ahead"] is not None
-        ),
+        kpis=_kpis(frames, last_full_month(period_first, period_last), foreseen=given["stockouts_ahead"] is not None),
         notes=tuple(dict.fromkeys((*notes, *derived))),
         absences=_absences(frames, given),
         **frames,

@@ -135,7 +135,10 @@ def _returns(transactions: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
     goods = transactions.filter(pl.col("kind") == "goods").select("sku", "quantity").collect()
     placed = goods.join(names, on="sku", how="left").with_columns(pl.col("category").fill_null("other"))
     quantity = pl.col("quantity")
-    sums = (quantity.filter(quantity > 0).sum().alias("units_sold"), (-quantity.filter(quantity < 0).sum()).alias("units_returned"))
+    sums = (
+        quantity.filter(quantity > 0).sum().alias("units_sold"),
+        (-quantity.filter(quantity < 0).sum()).alias("units_returned"),
+    )
     whole = placed.select(pl.lit("all").alias("category"), *sums)
     parts = placed.group_by("category").agg(*sums)
     return pl.concat([whole, parts if parts.height > 1 else parts.clear()])

@@ -111,7 +111,7 @@ def render_page(report: ExecutiveReport) -> str:
     )
     return _template().render(
         report=report,
-        period=f"{day_text(report.period_first)} – {day_text(report.period_last)}",  # noqa: RUF001
+        period=f"{day_text(report.period_first)} – {day_text(report.period_last)}",
         generated=f"{day_text(report.generated_at.date())}, {report.generated_at:%H:%M %Z}",
         cards=[_card(report, kpi) for kpi in report.kpis],
         sections=sections,
@@ -192,11 +192,7 @@ def _channels(report: ExecutiveReport) -> Section:
     rows = report.by_channel.to_dicts()
     money = _money(report)
     first = rows[0]
-    lead = (
-        f"{_channel(first['channel'])} brings {_percent(first['share'])} of net revenue."
-        if first["share"]
-        else ""
-    )
+    lead = f"{_channel(first['channel'])} brings {_percent(first['share'])} of net revenue." if first["share"] else ""
     table = Table(
         "Net revenue by channel",
         ("Channel", "Net revenue", "Share"),
@@ -220,9 +216,7 @@ def _products(report: ExecutiveReport) -> Section:
         tables.append(_best_sellers(report))
     if report.slow.height:
         tables.append(_slow_movers(report))
-    return Section(
-        "products", title, _lead_of_products(report), tables=tuple(tables), absences=tuple(absences)
-    )
+    return Section("products", title, _lead_of_products(report), tables=tuple(tables), absences=tuple(absences))
 
 
 def _lead_of_products(report: ExecutiveReport) -> str:
@@ -441,9 +435,7 @@ def _inlined(svg: bytes, name: str, label: str) -> Markup:
     text = text.replace("xlink:href=", "href=")
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     for identity in used:
-        text = re.sub(
-            rf'(url\(#|href="#|id="){re.escape(identity)}(?=[)"])', rf"\g<1>{name}-{identity}", text
-        )
+        text = re.sub(rf'(url\(#|href="#|id="){re.escape(identity)}(?=[)"])', rf"\g<1>{name}-{identity}", text)
     text = re.sub(rf' id="(?!{name}-)[^"]*"', "", text)
     (viewbox,) = re.findall(r'viewBox="([^"]+)"', text[: text.index(">")])
     head = Markup('<svg viewBox="{}" role="img" aria-label="{}">').format(viewbox, label)

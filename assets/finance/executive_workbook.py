@@ -60,9 +60,7 @@ def render_workbook(report: ExecutiveReport) -> bytes:
     Row 1 of every sheet holds the headings; a sheet without data says why, and what to do, in row 2.
     """
     out = io.BytesIO()
-    book = xlsxwriter.Workbook(
-        out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    )
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     book.set_properties({"title": f"{report.brand}: executive report", "created": CREATED})
     styles = _styles(book, report.exponent)
     _summary(book.add_worksheet("Summary"), report, styles)
@@ -88,9 +86,7 @@ def _sheets(report: ExecutiveReport) -> list[tuple[str, Sequence[Column], pl.Dat
 
 def _skus(report: ExecutiveReport) -> pl.DataFrame:
     """What each SKU sold, beside it what is known of it as a slow mover; those that never sold come last."""
-    return report.by_sku.join(
-        report.slow, on="sku", how="full", coalesce=True, maintain_order="left_right"
-    ).select(
+    return report.by_sku.join(report.slow, on="sku", how="full", coalesce=True, maintain_order="left_right").select(
         pl.col("sku"),
         pl.coalesce("name", "name_right").alias("name"),
         pl.exclude("sku", "name", "name_right"),
@@ -225,8 +221,7 @@ def _summary(sheet: Worksheet, report: ExecutiveReport, styles: Mapping[str, For
 def _lines_of_kpi(kpi: Kpi, currency: str) -> list[tuple[str, Any, Kind, str, str]]:
     unit = {"money": currency, "rate": "share", "count": "count"}[kpi.kind]
     changes: list[tuple[str, Any, Kind, str, str]] = [
-        (f"{kpi.label}, change on {change.against}", change.ratio, "rate", "share", "")
-        for change in kpi.changes
+        (f"{kpi.label}, change on {change.against}", change.ratio, "rate", "share", "") for change in kpi.changes
     ]
     return [(kpi.label, kpi.value, kpi.kind, unit, kpi.detail), *changes]
 
@@ -272,9 +267,7 @@ def _writer(
     if kind == "text":
         return lambda row, column, value: _text(sheet, row, column, value, style)
     if kind == "money":
-        return lambda row, column, minor: sheet.write_number(
-            row, column, float(decimal_amount(minor, exponent)), style
-        )
+        return lambda row, column, minor: sheet.write_number(row, column, float(decimal_amount(minor, exponent)), style)
     if kind in ("day", "month"):
         return lambda row, column, day: sheet.write_datetime(row, column, _midnight(day), style)
     return lambda row, column, number: sheet.write_number(row, column, number, style)
@@ -299,9 +292,7 @@ def _styles(book: xlsxwriter.Workbook, exponent: int) -> dict[str, Format]:
         "bg_color": "#FBF8F2",
         "text_wrap": True,
     }
-    money = {
-        decimals: "#,##0" + ("." + "0" * decimals if decimals else "") for decimals in {0, 2, 3, 4, exponent}
-    }
+    money = {decimals: "#,##0" + ("." + "0" * decimals if decimals else "") for decimals in {0, 2, 3, 4, exponent}}
     return {
         "heading": book.add_format(heading),
         "heading_of_numbers": book.add_format(heading | {"align": "right"}),

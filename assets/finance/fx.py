@@ -31,7 +31,9 @@ def daily_ratios(rates: pl.DataFrame, base_currency: str, carry_days: int = CARR
     and says so in `carried`; further days have no row. Columns RATIOS; `rate` is for the eye only.
     """
     scaled = rates.with_columns((pl.col("rate") * SCALE).cast(pl.Int64).alias("scaled"))
-    quoted = pl.concat([_direct(scaled, base_currency), _inverse(scaled, base_currency), _crossed(scaled, base_currency)])
+    quoted = pl.concat(
+        [_direct(scaled, base_currency), _inverse(scaled, base_currency), _crossed(scaled, base_currency)]
+    )
     best = quoted.sort("priority", maintain_order=True).unique(["day", "currency"], keep="first", maintain_order=True)
     return _carry(best.drop("priority"), carry_days)
 
@@ -42,7 +44,12 @@ def convert(frame: pl.DataFrame, ratios: pl.DataFrame, base_currency: str, amoun
     Exact to the last unit: integers of 128 bits, rounded half to even once. Null where the day has no rate. Needs the
     columns `day` and `currency`.
     """
-    joined = frame.join(ratios.select("day", "currency", "numerator", "denominator"), on=["day", "currency"], how="left", maintain_order="left")
+    joined = frame.join(
+        ratios.select("day", "currency", "numerator", "denominator"),
+        on=["day", "currency"],
+        how="left",
+        maintain_order="left",
+    )
     shift = pl.lit(exponent(base_currency)) - exponent_of(pl.col("currency"))
     ten = pl.lit(10, INT128)
     numerator = pl.col(amount).cast(INT128) * pl.col("numerator").cast(INT128) * ten.pow(shift.clip(lower_bound=0))

@@ -61,7 +61,10 @@ def wanted_postings(valued: pl.DataFrame) -> pl.DataFrame:
     base = pl.col("base_amount_minor")
     return (
         legs.group_by("order_id", "day", "account", "currency", maintain_order=True)
-        .agg(pl.col("amount_minor").sum(), pl.when(base.is_not_null().all()).then(base.sum()).first().alias("base_amount_minor"))
+        .agg(
+            pl.col("amount_minor").sum(),
+            pl.when(base.is_not_null().all()).then(base.sum()).first().alias("base_amount_minor"),
+        )
         .filter((pl.col("amount_minor") != 0) | (pl.col("base_amount_minor").fill_null(0) != 0))
         .select(WANTED)
     )
@@ -69,7 +72,9 @@ def wanted_postings(valued: pl.DataFrame) -> pl.DataFrame:
 
 def _leg(lines: pl.DataFrame, account: pl.Expr, of: str, sign: int) -> pl.DataFrame:
     amount, base, currency = (
-        ("cost_minor", "base_cost_minor", "cost_currency") if of == "cost" else ("amount_minor", "base_amount_minor", "currency")
+        ("cost_minor", "base_cost_minor", "cost_currency")
+        if of == "cost"
+        else ("amount_minor", "base_amount_minor", "currency")
     )
     return lines.select(
         "order_id",

@@ -60,9 +60,13 @@ def daily_report(postings: pl.DataFrame, lines: pl.DataFrame, base_currency: str
     day's rate is unknown.
     """
     key = ["day", "channel", "currency"]
-    money = postings.filter(pl.col("currency").is_not_null()).group_by(key).agg(
-        *(_sum_of(account.code, sign, "amount_minor").alias(f"{n}_minor") for n, (account, sign) in _MONEY.items()),
-        *(_known_sum(account.code, sign).alias(f"base_{n}_minor") for n, (account, sign) in _MONEY.items()),
+    money = (
+        postings.filter(pl.col("currency").is_not_null())
+        .group_by(key)
+        .agg(
+            *(_sum_of(account.code, sign, "amount_minor").alias(f"{n}_minor") for n, (account, sign) in _MONEY.items()),
+            *(_known_sum(account.code, sign).alias(f"base_{n}_minor") for n, (account, sign) in _MONEY.items()),
+        )
     )
     # The cost may be in another currency than the sale; it belongs to the rows of the brand's own currency.
     cost = postings.group_by("day", "channel").agg(_known_sum(COST_OF_GOODS.code, 1).alias("base_cost_of_goods_minor"))
@@ -179,7 +183,11 @@ def _counts(lines: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     sold, returned = goods & (quantity > 0), goods & (quantity < 0)
     costed = goods & pl.col("cost_minor").is_not_null()
     return lines.group_by(key).agg(
-        pl.col("order_id").filter(sold & (pl.col("day") == pl.col("order_day"))).n_unique().cast(pl.Int64).alias("orders"),
+        pl.col("order_id")
+        .filter(sold & (pl.col("day") == pl.col("order_day")))
+        .n_unique()
+        .cast(pl.Int64)
+        .alias("orders"),
         quantity.filter(sold).sum().alias("units_sold"),
         (-quantity.filter(returned).sum()).alias("units_returned"),
         quantity.filter(costed).sum().alias("units_costed"),

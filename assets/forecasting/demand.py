@@ -52,9 +52,7 @@ def last_complete_week(day: date) -> date:
 def _require_columns(lines: pl.LazyFrame) -> None:
     missing = sorted(set(TRANSACTION_COLUMNS) - set(lines.collect_schema().names()))
     if missing:
-        raise ValueError(
-            f"transactions lack the columns {', '.join(missing)}: weekly demand is made from them"
-        )
+        raise ValueError(f"transactions lack the columns {', '.join(missing)}: weekly demand is made from them")
 
 
 def _units_by_week(lines: pl.LazyFrame, *, last_week: date) -> pl.LazyFrame:

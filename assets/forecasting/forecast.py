@@ -87,9 +87,7 @@ def forecast_demand(
     columns, holes, negative or missing units, or SKUs that end in different weeks.
     """
     if horizon < 1 or prophet_skus < 0:
-        raise ValueError(
-            f"horizon must be 1 or more and prophet_skus 0 or more, not {horizon} and {prophet_skus}"
-        )
+        raise ValueError(f"horizon must be 1 or more and prophet_skus 0 or more, not {horizon} and {prophet_skus}")
     every_series = _series(history)
     best_sellers = _best_sellers(every_series, prophet_skus)
     forecasts: list[tuple] = []
@@ -123,9 +121,7 @@ def total_fan(forecasts: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
     A season that the history does not hold lies outside either.
     """
     past = history.group_by("week").agg(actual=pl.col("units_sold").sum()).sort("week")
-    together = INTERVAL_Z * _total_error(
-        past["actual"].cast(pl.Float64).to_numpy(), forecasts["week"].n_unique()
-    )
+    together = INTERVAL_Z * _total_error(past["actual"].cast(pl.Float64).to_numpy(), forecasts["week"].n_unique())
     apart = ((pl.col("upper") - pl.col("mean")) ** 2).sum().sqrt()
     coming = (
         forecasts.group_by("week")

@@ -44,8 +44,7 @@ def _from_text(rows: pl.DataFrame, name: str, zone: str, formats: tuple[str, ...
     sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
     digits = offset.str.replace_all(r"\D", "")
     minutes = sign * (
-        digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60
-        + digits.str.slice(2, 2).cast(pl.Int64, strict=False)
+        digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(2, 2).cast(pl.Int64, strict=False)
     )
     minutes = pl.when(offset == "Z").then(0).otherwise(minutes)
     shifted = (wall - pl.duration(minutes=minutes)).dt.replace_time_zone("UTC")
@@ -69,7 +68,5 @@ def _best_format(column: pl.Series, formats: tuple[str, ...]) -> str | None:
 
 def _in_zone(wall: pl.Expr, zone: str) -> pl.Expr:
     placed = wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    skipped = (wall - timedelta(hours=1)).dt.replace_time_zone(
-        zone, ambiguous="earliest", non_existent="null"
-    )
+    skipped = (wall - timedelta(hours=1)).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return pl.coalesce(placed, skipped.dt.offset_by("1h")).dt.convert_time_zone("UTC")

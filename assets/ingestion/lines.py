@@ -80,9 +80,7 @@ def normalise(rows: pl.DataFrame, mapping: OrderMapping, defaults: Defaults) -> 
     parsed = _parse(_rename(source, mapping), mapping, defaults)
     classified = _classify(parsed, mapping)
     judged = classified.with_columns(_first_problem(list(_problems(defaults))).alias("problem"))
-    bad = judged.filter(pl.col("problem").is_not_null()).select(
-        "row_number", pl.col("problem").struct.unnest()
-    )
+    bad = judged.filter(pl.col("problem").is_not_null()).select("row_number", pl.col("problem").struct.unnest())
     # A row of the file is taken whole or not at all, also when it was reshaped into several lines.
     good = judged.join(bad, on="row_number", how="anti") if bad.height else judged
     return Normalised(_finish(good), _rejected(bad, rows))
@@ -247,12 +245,7 @@ def _rejected(bad: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     as_json = originals.select(
         "row_number", pl.struct(pl.exclude("row_number").cast(pl.String)).struct.json_encode().alias("row")
     )
-    return (
-        bad.unique("row_number", keep="first")
-        .join(as_json, on="row_number")
-        .sort("row_number")
-        .select(*REJECTED)
-    )
+    return bad.unique("row_number", keep="first").join(as_json, on="row_number").sort("row_number").select(*REJECTED)
 
 
 def clean_text(rows: pl.DataFrame) -> Callable[..., pl.Expr]:

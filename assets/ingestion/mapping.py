@@ -52,9 +52,7 @@ class Columns(_Part):
     unit_price: _Name
     occurred_at: _Name
     description: _Name | None = None
-    line_type: _Name | None = Field(
-        None, description="Column whose values are line kinds such as goods or shipping."
-    )
+    line_type: _Name | None = Field(None, description="Column whose values are line kinds such as goods or shipping.")
     customer: _Name | None = None
     email: _Name | None = None
     name: _Name | None = None
@@ -88,18 +86,12 @@ class OrderMapping(_Part):
     location: str = "main"
     datetime_formats: tuple[str, ...] = ()
     decimal_separator: Literal[".", ","] = "."
-    goods_pattern: str | None = Field(
-        None, description="Codes that are goods; default: all that no rule names."
-    )
+    goods_pattern: str | None = Field(None, description="Codes that are goods; default: all that no rule names.")
     kinds: tuple[KindRule, ...] = ()
-    default_kind: LineKind = Field(
-        "other", description="Kind of codes that are not goods and that no rule names."
-    )
+    default_kind: LineKind = Field("other", description="Kind of codes that are not goods and that no rule names.")
     zero_price_without_customer: Literal["gift", "stock_adjustment"] = "gift"
     uppercase_sku: bool = True
-    void_statuses: tuple[str, ...] = Field(
-        (), description="Orders in these states move neither stock nor money."
-    )
+    void_statuses: tuple[str, ...] = Field((), description="Orders in these states move neither stock nor money.")
     reshape: Literal["shopify", "woocommerce"] | None = Field(
         None, description="Turns order-level shipping, tax, discount and refund columns into lines first."
     )
@@ -120,16 +112,12 @@ def parse_mapping(text: str, name: str) -> OrderMapping:
 def preset_names() -> tuple[str, ...]:
     """The mappings that we ship."""
     folder = resources.files("assets.ingestion") / "presets"
-    return tuple(
-        sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    )
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
 def load_preset(name: str) -> OrderMapping:
     """A shipped mapping. Raises MappingError for an unknown name."""
     if name not in preset_names():
-        raise MappingError(
-            f"there is no preset {name!r}. Use one of {', '.join(preset_names())}, or --map FILE."
-        )
+        raise MappingError(f"there is no preset {name!r}. Use one of {', '.join(preset_names())}, or --map FILE.")
     text = (resources.files("assets.ingestion") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
     return parse_mapping(text, f"preset {name}")

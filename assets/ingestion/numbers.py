@@ -17,10 +17,7 @@ def integers(rows: pl.DataFrame, name: str) -> pl.Expr:
         return column
     whole = column.cast(pl.Float64, strict=False)
     return (
-        pl.when(whole.is_finite() & (whole == whole.round(0)))
-        .then(whole)
-        .otherwise(None)
-        .cast(pl.Int64, strict=False)
+        pl.when(whole.is_finite() & (whole == whole.round(0))).then(whole).otherwise(None).cast(pl.Int64, strict=False)
     )
 
 
@@ -46,10 +43,6 @@ def _plain(text: pl.Expr, decimal_separator: str) -> pl.Expr:
     # "1.299,99" and "1,299.99": blanks and grouped thousands go, the decimal separator becomes a point.
     group = _THOUSANDS[decimal_separator]
     grouped = rf"^[+-]?\d{{1,3}}(?:\{group}\d{{3}})+(?:\{decimal_separator}\d+)?$"
-    text = (
-        pl.when(text.str.contains(grouped))
-        .then(text.str.replace_all(group, "", literal=True))
-        .otherwise(text)
-    )
+    text = pl.when(text.str.contains(grouped)).then(text.str.replace_all(group, "", literal=True)).otherwise(text)
     text = text.str.replace_all(decimal_separator, ".", literal=True)
     return pl.when(text.str.contains(r"^[+-]?(\d+(\.\d*)?|\.\d+)$")).then(text.str.strip_prefix("+"))

@@ -120,7 +120,8 @@ def _parsed(rows: pl.DataFrame, fields: dict[str, _Field], currency: str, timezo
             case "text":
                 yield text(name)
             case "currency":
-                yield text(name).str.to_uppercase().fill_null(currency if name == "currency" else None).alias(name)
+                code = text(name).str.to_uppercase()
+                yield (code.fill_null(currency) if name == "currency" else code).alias(name)
             case "integer":
                 yield integers(rows, name).alias(name)
             case "money":

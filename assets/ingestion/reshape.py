@@ -131,8 +131,7 @@ class _Amounts:
             return [item[form.price] for item in items]
         quantities = [_number(item[form.quantity]) for item in items]
         gross = [
-            to_minor(q * _number(item[form.price]), self.currency)
-            for q, item in zip(quantities, items, strict=True)
+            to_minor(q * _number(item[form.price]), self.currency) for q, item in zip(quantities, items, strict=True)
         ]
         shares = allocate(to_minor(self.included_tax, self.currency), [abs(g) for g in gross])
         return [

@@ -15,6 +15,7 @@ from resources.store.catalog import CATALOG, COSTS, read_catalog, read_costs, wr
 from resources.store.purchasing import ORDERS, draft_orders, on_order, read_orders
 from resources.store.stock import LEVELS, MOVEMENTS, raise_alerts, read_alerts, read_levels, read_movements
 
+STOCK_LEVELS = {name: dtype for name, dtype in LEVELS.items() if name != "reorder_point"}
 ALERTS: dict[str, pl.DataType] = {
     "alert_id": pl.Int64(),
     "sku": pl.String(),
@@ -53,11 +54,12 @@ def stock_movements(
     return result(frame)
 
 
-@dg.asset(deps=["stock_movements"], **asset_options("inventory", LEVELS, kinds={"sql", "parquet"}))
+@dg.asset(deps=["stock_movements"], **asset_options("inventory", STOCK_LEVELS, kinds={"sql", "parquet"}))
 def stock_levels(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
     """On hand, reserved and available of every SKU that ever moved: sums of movements."""
     with store.read() as (connection, brand):
-        frame = read_levels(connection, brand)
+        # The reorder point is the plan's, which comes after the levels.
+        frame = read_levels(connection, brand).select(*STOCK_LEVELS)
 
     def plot() -> bytes:
         from assets.charts import bar_ranking
@@ -69,19 +71,12 @@ def stock_levels(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl
     return result(frame, plot, "Lowest ten SKUs by units available", skus_never_counted=uncounted)
 
 
-@dg.asset(**asset_options("inventory", ALERTS, kinds={"sql", "parquet"}))
-def stock_alerts(store: dg.ResourceParam[BrandStore], stock_levels: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
-    """Unresolved alerts: SKUs at or below their reorder point, or out of stock. Those that recovered are resolved."""
-    low = low_stock(stock_levels).select(*ALERTS_WANTED)
-    with store.write() as (connection, brand):
-        raise_alerts(connection, brand, low)
-        frame = read_alerts(connection, brand)
-    return result(frame)
-
-
 @dg.asset(name="reorder_plan", **asset_options("inventory", REORDER_SCHEMA, kinds={"parquet"}))
 def reorder_plan_asset(
-    store: dg.ResourceParam[BrandStore], stock_levels: pl.DataFrame, demand_forecast: pl.DataFrame, catalog: pl.DataFrame
+    store: dg.ResourceParam[BrandStore],
+    stock_levels: pl.DataFrame,
+    demand_forecast: pl.DataFrame,
+    catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """What to order, how much and why; the computed reorder points are kept on the SKUs, where no person has set one."""
     with store.read() as (connection, brand):
@@ -95,10 +90,21 @@ def reorder_plan_asset(
         from assets.charts import bar_ranking
 
         needed = frame.filter(pl.col("recommended_quantity") > 0).sort("recommended_quantity", descending=True).head(10)
-        return bar_ranking(needed["sku"].to_list(), needed["recommended_quantity"].to_list(), "Units to order, first ten SKUs")
+        return bar_ranking(
+            needed["sku"].to_list(), needed["recommended_quantity"].to_list(), "Units to order, first ten SKUs"
+        )
 
     urgent = frame.filter(pl.col("recommended_quantity") > 0).sort("stockout_on", nulls_last=True)
     return result(frame, plot, "Units to order", preview=urgent, skus_to_order=urgent.height, as_of=as_of.isoformat())
+
+
+@dg.asset(deps=["stock_levels", "reorder_plan"], **asset_options("inventory", ALERTS, kinds={"sql", "parquet"}))
+def stock_alerts(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.DataFrame]:
+    """Unresolved alerts: SKUs at or below their reorder point, or out of stock. Those that recovered are resolved."""
+    with store.write() as (connection, brand):
+        raise_alerts(connection, brand, low_stock(read_levels(connection, brand)).select(*ALERTS_WANTED))
+        frame = read_alerts(connection, brand)
+    return result(frame)
 
 
 @dg.asset(**asset_options("inventory", ORDERS, kinds={"sql", "parquet"}))
@@ -106,7 +112,12 @@ def purchase_orders(
     store: dg.ResourceParam[BrandStore], reorder_plan: pl.DataFrame, catalog: pl.DataFrame, sku_costs: pl.DataFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Drafts, one a supplier, of what the plan recommends; what an open order already brings is not ordered again."""
-    unit_costs = sku_costs.sort("valid_from").group_by("sku").last().select("sku", unit_cost_minor="cost_minor", currency="currency")
+    unit_costs = (
+        sku_costs.sort("valid_from")
+        .group_by("sku")
+        .last()
+        .select("sku", unit_cost_minor="cost_minor", currency="currency")
+    )
     needs = (
         reorder_plan.filter(pl.col("recommended_quantity") > 0)
         .join(catalog.select("sku", "supplier"), on="sku", how="left")

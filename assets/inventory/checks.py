@@ -13,7 +13,12 @@ movements_suite = suite(
             {"column_set": list(MOVEMENTS), "exact_match": True},
             "The columns are those that everything downstream reads.",
         ),
-        Rule("each_movement_once", "ExpectColumnValuesToBeUnique", {"column": "movement_id"}, "No movement is there twice."),
+        Rule(
+            "each_movement_once",
+            "ExpectColumnValuesToBeUnique",
+            {"column": "movement_id"},
+            "No movement is there twice.",
+        ),
         Rule("has_a_sku", "ExpectColumnValuesToNotBeNull", {"column": "sku"}, "Every movement is of a SKU."),
         Rule(
             "kind_is_known",

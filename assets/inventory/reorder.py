@@ -57,9 +57,7 @@ class ReorderPolicy:
         if self.review_days < 1 or self.default_lead_time_days < 0:
             raise ValueError("a review takes 1 day or more, and a lead time 0 or more: see ReorderPolicy")
         if not 0.5 <= self.service_level < 1:
-            raise ValueError(
-                f"the service level is a share from 0.5 up to 1 (0.95, not {self.service_level})"
-            )
+            raise ValueError(f"the service level is a share from 0.5 up to 1 (0.95, not {self.service_level})")
 
     @property
     def z(self) -> float:
@@ -176,9 +174,7 @@ class _Target:
     order_up_to: int | None = None
 
 
-def _line(
-    position: _Position, terms: _Terms, demand: _DailyDemand | None, policy: ReorderPolicy
-) -> dict[str, Any]:
+def _line(position: _Position, terms: _Terms, demand: _DailyDemand | None, policy: ReorderPolicy) -> dict[str, Any]:
     target = _by_hand(terms, _computed(terms, demand, policy), demand, policy)
     quantity = _quantity(position, terms, target)
     return {
@@ -325,9 +321,7 @@ def _up(units: float) -> int:
     return math.ceil(units - ROUNDING)
 
 
-def _check(
-    levels: pl.DataFrame, forecasts: pl.DataFrame, catalog: pl.DataFrame, on_order: pl.DataFrame
-) -> None:
+def _check(levels: pl.DataFrame, forecasts: pl.DataFrame, catalog: pl.DataFrame, on_order: pl.DataFrame) -> None:
     _require("levels", levels, LEVEL_COLUMNS)
     _require("forecasts", forecasts, FORECAST_COLUMNS)
     _require("catalog", catalog, CATALOG_COLUMNS, not_negative=CATALOG_COLUMNS[1:])
@@ -335,17 +329,13 @@ def _check(
     for name, frame in (("levels", levels), ("catalog", catalog)):
         twice = frame.filter(pl.col("sku").is_duplicated())["sku"].unique().sort()
         if len(twice):
-            raise ValueError(
-                f"{name} holds {', '.join(twice.head(5))} more than once: one row a SKU is needed"
-            )
+            raise ValueError(f"{name} holds {', '.join(twice.head(5))} more than once: one row a SKU is needed")
     wrong = forecasts.filter((pl.col("mean") < 0) | (pl.col("upper") < pl.col("mean")))
     if wrong.height:
         raise ValueError(f"the forecast of {wrong['sku'][0]} is below zero, or its upper end below its mean")
 
 
-def _require(
-    name: str, frame: pl.DataFrame, columns: Iterable[str], *, not_negative: Iterable[str] = ()
-) -> None:
+def _require(name: str, frame: pl.DataFrame, columns: Iterable[str], *, not_negative: Iterable[str] = ()) -> None:
     missing = sorted(set(columns) - set(frame.columns))
     if missing:
         raise ValueError(f"{name} lacks the columns {', '.join(missing)}")

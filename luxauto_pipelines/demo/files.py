@@ -205,9 +205,7 @@ class _Rates:
 
     def to_eur(self, amount: Decimal, currency: str, day: date) -> Decimal:
         """An amount in EUR, unrounded, at the day's rate or the last one before it."""
-        return (
-            amount if currency == "EUR" else amount / self.quotes[currency][bisect_right(self.days, day) - 1]
-        )
+        return amount if currency == "EUR" else amount / self.quotes[currency][bisect_right(self.days, day) - 1]
 
 
 def _exchange_rates(maison: Maison, seed: int) -> _Rates:
@@ -215,9 +213,7 @@ def _exchange_rates(maison: Maison, seed: int) -> _Rates:
     # A week more at the front, for the first day may be one without a quote.
     first = maison.first_day - timedelta(7)
     days = [first + timedelta(n) for n in range((maison.until - first).days + 1)]
-    days = [
-        day for day in days if day.weekday() < 5 and (day.month, day.day) not in ((1, 1), (12, 25), (12, 26))
-    ]
+    days = [day for day in days if day.weekday() < 5 and (day.month, day.day) not in ((1, 1), (12, 25), (12, 26))]
     quotes: dict[str, list[Decimal]] = {}
     for currency, (usual, deviation, decimals) in _QUOTED.items():
         distance, quoted = 0.0, []
@@ -252,9 +248,7 @@ def _truth(maison: Maison, trade: Trade, rates: _Rates, seed: int) -> dict[str, 
         "best_sellers": _best_sellers(sums),
         "return_rates": _return_rates(maison, sums),
         "season": _season(maison),
-        "sales": [
-            {"name": name, "month": month, "percent": percent} for month, (name, percent) in SALES.items()
-        ],
+        "sales": [{"name": name, "month": month, "percent": percent} for month, (name, percent) in SALES.items()],
         "price_changes": [{"on": c.on.isoformat(), "percent": c.percent} for c in maison.price_changes],
         "launches": _launches(maison),
         "stock_out": _stock_out(trade),
@@ -375,9 +369,7 @@ def _best_sellers(sums: _Sums) -> list[dict[str, Any]]:
     """The ten SKUs with most units sold, returns not deducted."""
     sold = {sku: units for (sku, way), units in sums.units_by_sku.items() if way == "sold"}
     best = sorted(sold, key=lambda sku: (-sold[sku], sku))[:10]
-    return [
-        {"sku": sku, "units_sold": sold[sku], "net_revenue_eur": _cents(sums.eur_by_sku[sku])} for sku in best
-    ]
+    return [{"sku": sku, "units_sold": sold[sku], "net_revenue_eur": _cents(sums.eur_by_sku[sku])} for sku in best]
 
 
 def _return_rates(maison: Maison, sums: _Sums) -> dict[str, Any]:
@@ -441,9 +433,7 @@ def _closing_stock(maison: Maison, trade: Trade) -> dict[str, Any]:
     levels = _levels(trade)
     locations = sorted({location for location, _ in levels})
     return {
-        "by_sku": {
-            item.sku: sum(levels[location, item.sku] for location in locations) for item in maison.items
-        },
+        "by_sku": {item.sku: sum(levels[location, item.sku] for location in locations) for item in maison.items},
         "by_location": {
             location: {item.sku: level for item in maison.items if (level := levels[location, item.sku])}
             for location in locations

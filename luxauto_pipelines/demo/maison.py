@@ -215,9 +215,7 @@ STYLES = (
     _Style("LIG", "Ligne pump", _SHOES, "pumps", 790, 3.6, (_BLACK,), _HEELS),
     _Style("QUA", "Quai loafer", _SHOES, "loafers", 750, 3.6, (_COGNAC,), _HEELS),
     _Style("OND", "Ondine sandal", _SHOES, "sandals", 690, 2.6, (_GOLD,), _HEELS[:4], "spring 0", "summer"),
-    _Style(
-        "CAV", "Cavalière riding boot", _SHOES, "boots", 1350, 3.0, (_BLACK,), _HEELS, "autumn 1", "winter"
-    ),
+    _Style("CAV", "Cavalière riding boot", _SHOES, "boots", 1350, 3.0, (_BLACK,), _HEELS, "autumn 1", "winter"),
     _Style("JAR", "Jardin silk square", _SCARVES, "squares", 420, 5.2, (_ROSE, _NAVY, _GREEN, _IVORY)),
     _Style(
         "CON",

@@ -101,9 +101,7 @@ def open_stockroom(maison: Maison, seed: int) -> Stockroom:
             skus_by_pull(maison.items, kind)[nth] for kind, nth in (("bags", 1), ("shoes", 0), ("scarves", 0))
         ),
         plan={item.sku: _UNITS_A_DAY * item.pull / total_pull for item in maison.items},
-        season_sums={
-            season: _season_sums(days[0], len(days) + 400, season) for season in ("", "winter", "summer")
-        },
+        season_sums={season: _season_sums(days[0], len(days) + 400, season) for season in ("", "winter", "summer")},
         sold={item.sku: np.zeros(len(days), dtype=np.int64) for item in maison.items},
     )
     for item in maison.items:
@@ -170,9 +168,7 @@ def end_day(room: Stockroom) -> None:
     shelf = [
         sku
         for sku, item in room.items.items()
-        if item.launched_on <= day
-        and room.on_hand[sku] >= 6
-        and sku not in (room.planted_sku, *room.low_skus)
+        if item.launched_on <= day and room.on_hand[sku] >= 6 and sku not in (room.planted_sku, *room.low_skus)
     ]
     if day.weekday() == 0 and day.day <= 7:
         _change_display(room, day, shelf)
@@ -344,9 +340,7 @@ def _transfer(room: Stockroom, day: date, sku: str, source: str, target: str) ->
     _put(room, at(day, 16, 30), sku, target, "transfer", 1, reference)
 
 
-def _put(
-    room: Stockroom, moment: datetime, sku: str, location: str, kind: str, quantity: int, reference: str
-) -> None:
+def _put(room: Stockroom, moment: datetime, sku: str, location: str, kind: str, quantity: int, reference: str) -> None:
     room.rows.append(StockRow(moment, sku, location, kind, quantity, reference))
 
 

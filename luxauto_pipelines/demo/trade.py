@@ -516,8 +516,7 @@ def _take_returns(book: _Book, day: date) -> None:
 _FRAUDS = {
     "card_testing": "A customer new that day places 22 orders of one cheap ribbon each within an hour.",
     "abnormal_order": "A new customer orders twelve of one bag, to a country never shipped to before.",
-    "refund_abuse": "A customer returns nine of ten purchases within a fortnight, one of them for 160 % of "
-    "its price.",
+    "refund_abuse": "A customer returns nine of ten purchases within a fortnight, one of them for 160 % of its price.",
 }
 _TESTS, _PIECES, _PURCHASES = 22, 12, 10
 
@@ -557,10 +556,7 @@ def _plan_abuse(book: _Book, refund: _Refund, day: date) -> None:
 
 
 def _frauds(book: _Book) -> list[Fraud]:
-    return [
-        Fraud(kind, tuple(book.fraud_orders[kind]), book.fraudsters[kind].id, why)
-        for kind, why in _FRAUDS.items()
-    ]
+    return [Fraud(kind, tuple(book.fraud_orders[kind]), book.fraudsters[kind].id, why) for kind, why in _FRAUDS.items()]
 
 
 # --- small arithmetic ---------------------------------------------------------------------------------------

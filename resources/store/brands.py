@@ -48,9 +48,7 @@ def _ensure(
 ) -> dict[str, int]:
     query = select(model.code, model.id).where(model.brand_id == brand)
     known = {code: id for code, id in connection.execute(query)}
-    missing = [
-        {"brand_id": brand, "code": code, **values} for code, values in wanted.items() if code not in known
-    ]
+    missing = [{"brand_id": brand, "code": code, **values} for code, values in wanted.items() if code not in known]
     if missing:
         connection.execute(insert(model), missing)
         known = {code: id for code, id in connection.execute(query)}

@@ -60,9 +60,7 @@ def upsert_frame(
     """
     staging = f"staging_{table.name}"
     columns = _quoted(frame.columns)
-    connection.execute(
-        text(f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table.name}" WHERE 1 = 0')
-    )
+    connection.execute(text(f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table.name}" WHERE 1 = 0'))
     insert_frame(connection, staging, frame)
     action = "UPDATE SET " + ", ".join(f'"{c}" = {e}' for c, e in update.items()) if update else "NOTHING"
     connection.execute(
@@ -89,13 +87,8 @@ def read_frame(
     rows = [tuple(row) for row in cursor]
     if connection.dialect.name != "sqlite":
         return pl.DataFrame(rows, schema=schema, orient="row")
-    raw = {
-        name: pl.String if dtype.is_temporal() or dtype.is_decimal() else dtype
-        for name, dtype in schema.items()
-    }
-    return pl.DataFrame(rows, schema=raw, orient="row").with_columns(
-        _from_sqlite(n, t) for n, t in schema.items()
-    )
+    raw = {name: pl.String if dtype.is_temporal() or dtype.is_decimal() else dtype for name, dtype in schema.items()}
+    return pl.DataFrame(rows, schema=raw, orient="row").with_columns(_from_sqlite(n, t) for n, t in schema.items())
 
 
 def _from_sqlite(name: str, dtype: pl.DataType) -> pl.Expr:

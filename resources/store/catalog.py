@@ -39,7 +39,10 @@ def write_catalog(connection: Connection, brand: int, rows: pl.DataFrame) -> tup
     before = read_catalog(connection, brand)["sku"]
     _write_products(connection, brand, rows)
     products = read_frame(
-        connection, "SELECT code, id FROM products WHERE brand_id = :brand", {"product": TEXT, "product_id": INT}, {"brand": brand}
+        connection,
+        "SELECT code, id FROM products WHERE brand_id = :brand",
+        {"product": TEXT, "product_id": INT},
+        {"brand": brand},
     )
     now = pl.lit(datetime.now(UTC)).cast(INSTANT)
     given = pl.col("reorder_point").is_not_null()
@@ -140,5 +143,3 @@ def _write_costs(connection: Connection, brand: int, rows: pl.DataFrame) -> None
     )
     update = {"cost_minor": "excluded.cost_minor", "currency": "excluded.currency"}
     upsert_frame(connection, SkuCost.__table__, table, ["sku_id", "valid_from"], update)
-
-

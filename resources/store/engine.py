@@ -48,9 +48,7 @@ class Store:
         """
         with self.engine.connect().execution_options(**{_IMMEDIATE: True}) as connection, connection.begin():
             if not self.is_sqlite:
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": lock}
-                )
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": lock})
             yield connection
 
     def revision(self) -> str | None:

@@ -40,7 +40,9 @@ def write_accounts(connection: Connection, brand: int, accounts: pl.DataFrame) -
     return {code: id for code, id in found}
 
 
-def post(connection: Connection, brand: int, wanted: pl.DataFrame, accounts: dict[str, int], first: date, last: date) -> int:
+def post(
+    connection: Connection, brand: int, wanted: pl.DataFrame, accounts: dict[str, int], first: date, last: date
+) -> int:
     """Append what is missing so that the journal of [first, last] says just `wanted`. Returns how many entries that took.
 
     `wanted`: order_id, day, account (code), currency, amount_minor, base_amount_minor (null: no rate known). One entry per

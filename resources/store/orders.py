@@ -60,18 +60,14 @@ class Written:
     known: int
 
 
-def write_order_lines(
-    connection: Connection, brand: int, record: ImportRecord, lines: pl.DataFrame
-) -> Written:
+def write_order_lines(connection: Connection, brand: int, record: ImportRecord, lines: pl.DataFrame) -> Written:
     """Add the lines that the store does not have yet; what it has stays as it is.
 
     `lines` has the columns of `assets.ingestion.lines.LINES`. Equal lines of an order are told apart by `occurrence`, so
     that the same file again adds nothing. Runs inside the caller's `Store.write` transaction.
     """
     channels = channel_ids(connection, brand, lines["channel"].unique().sort().to_list())
-    located = lines.with_columns(
-        pl.col("channel").replace_strict(channels, return_dtype=INT).alias("channel_id")
-    )
+    located = lines.with_columns(pl.col("channel").replace_strict(channels, return_dtype=INT).alias("channel_id"))
     orders, fresh = _ensure_orders(connection, brand, located)
     placed = located.join(orders, on=["channel_id", "order_number"], maintain_order="left")
     missing = placed if fresh else _not_yet_written(connection, brand, placed)
@@ -81,9 +77,7 @@ def write_order_lines(
         return written
     before = connection.scalar(text("SELECT coalesce(max(id), 0) FROM order_lines")) or 0
     import_id = _record_import(connection, brand, record, written)
-    skus = ensure_skus(
-        connection, brand, missing.filter(pl.col("sku").is_not_null()).select("sku", name="description")
-    )
+    skus = ensure_skus(connection, brand, missing.filter(pl.col("sku").is_not_null()).select("sku", name="description"))
     insert_frame(
         connection,
         OrderLine.__table__,
@@ -126,7 +120,7 @@ def read_order_lines(connection: Connection, brand: int, first: date, last: date
     return read_frame(connection, query, ORDER_LINES, {"brand": brand, **days_between(connection, first, last)})
 
 
-def linedays_between(connection: Connection, brand: int) -> pl.DataFrame:
+def line_days(connection: Connection, brand: int) -> pl.DataFrame:
     """Per day with order lines: how many there are and the newest one's id. Columns day, lines, newest."""
     query = """
         SELECT local_date, count(*), max(id) FROM order_lines WHERE brand_id = :brand GROUP BY local_date ORDER BY local_date
@@ -137,9 +131,7 @@ def linedays_between(connection: Connection, brand: int) -> pl.DataFrame:
 def ensure_skus(connection: Connection, brand: int, wanted: pl.DataFrame) -> dict[str, int]:
     """Ids by SKU code; unknown ones are made with the name given. Columns sku, name."""
     known = _sku_ids(connection, brand)
-    missing = wanted.unique("sku", keep="first", maintain_order=True).filter(
-        ~pl.col("sku").is_in(list(known))
-    )
+    missing = wanted.unique("sku", keep="first", maintain_order=True).filter(~pl.col("sku").is_in(list(known)))
     if missing.height:
         now = pl.lit(datetime.now(UTC)).cast(INSTANT)
         rows = missing.select(pl.lit(brand, INT).alias("brand_id"), "sku", "name", now.alias("updated_at"))
@@ -171,9 +163,7 @@ def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> t
                 pl.lit(brand, INT).alias("brand_id"),
                 "channel_id",
                 pl.col("order_number").alias("number"),
-                pl.col("customer")
-                .replace_strict(customers, default=None, return_dtype=INT)
-                .alias("customer_id"),
+                pl.col("customer").replace_strict(customers, default=None, return_dtype=INT).alias("customer_id"),
                 "country",
                 "currency",
                 "placed_at",
@@ -186,9 +176,7 @@ def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> t
 
 def _order_ids(connection: Connection, brand: int) -> pl.DataFrame:
     query = "SELECT channel_id, number, id FROM orders WHERE brand_id = :brand"
-    return read_frame(
-        connection, query, {"channel_id": INT, "order_number": TEXT, "order_id": INT}, {"brand": brand}
-    )
+    return read_frame(connection, query, {"channel_id": INT, "order_number": TEXT, "order_id": INT}, {"brand": brand})
 
 
 def _ensure_customers(connection: Connection, brand: int, lines: pl.DataFrame) -> dict[str, int]:
@@ -205,23 +193,17 @@ def _ensure_customers(connection: Connection, brand: int, lines: pl.DataFrame) -
     insert_frame(
         connection,
         Customer.__table__,
-        missing.select(
-            brand_column, pl.col("customer").alias("external_id"), pl.col("local_date").alias("first_seen")
-        ),
+        missing.select(brand_column, pl.col("customer").alias("external_id"), pl.col("local_date").alias("first_seen")),
     )
     known = _customer_ids(connection, brand)
     profiles = missing.filter(pl.any_horizontal(pl.col("email", "name", "phone").is_not_null()))
     ids = pl.col("customer").replace_strict(known, return_dtype=INT).alias("customer_id")
-    insert_frame(
-        connection, CustomerProfile.__table__, profiles.select(ids, brand_column, "email", "name", "phone")
-    )
+    insert_frame(connection, CustomerProfile.__table__, profiles.select(ids, brand_column, "email", "name", "phone"))
     return known
 
 
 def _customer_ids(connection: Connection, brand: int) -> dict[str, int]:
-    rows = connection.execute(
-        text("SELECT external_id, id FROM customers WHERE brand_id = :brand"), {"brand": brand}
-    )
+    rows = connection.execute(text("SELECT external_id, id FROM customers WHERE brand_id = :brand"), {"brand": brand})
     return {external: id for external, id in rows}
 
 
@@ -235,9 +217,7 @@ def _not_yet_written(connection: Connection, brand: int, lines: pl.DataFrame) ->
     schema = {**dict.fromkeys(_IDENTITY, INT), "code": TEXT, "amount_minor": INT}
     written = read_frame(connection, query, schema, {"brand": brand, **days})
     plain = lines.filter(~pl.col("cumulative")).join(written, on=_IDENTITY, how="anti", maintain_order="left")
-    return pl.concat([plain, _growth(lines.filter("cumulative"), written)]).sort(
-        "row_number", maintain_order=True
-    )
+    return pl.concat([plain, _growth(lines.filter("cumulative"), written)]).sort("row_number", maintain_order=True)
 
 
 def _growth(totals: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,9 @@ RATES: dict[str, pl.DataType] = {
 
 def write_rates(connection: Connection, brand: int, rows: pl.DataFrame) -> tuple[int, int]:
     """Add or correct rates: `rate` units of `quote` for one of `base`. Returns (new, known)."""
-    keyed = rows.with_columns(pl.col("source").fill_null("file")).unique(["date", "base", "quote", "source"], keep="last")
+    keyed = rows.with_columns(pl.col("source").fill_null("file")).unique(
+        ["date", "base", "quote", "source"], keep="last"
+    )
     before = read_rates(connection, brand).height
     now = pl.lit(datetime.now(UTC)).cast(INSTANT)
     table = keyed.select(
@@ -33,7 +35,9 @@ def write_rates(connection: Connection, brand: int, rows: pl.DataFrame) -> tuple
         now.alias("fetched_at"),
     )
     key = ["brand_id", "base", "quote", "rate_date", "source"]
-    upsert_frame(connection, FxRate.__table__, table, key, {"rate": "excluded.rate", "fetched_at": "excluded.fetched_at"})
+    upsert_frame(
+        connection, FxRate.__table__, table, key, {"rate": "excluded.rate", "fetched_at": "excluded.fetched_at"}
+    )
     new = read_rates(connection, brand).height - before
     return new, rows.height - new
 

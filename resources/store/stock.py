@@ -45,7 +45,9 @@ def write_movements(connection: Connection, brand: int, rows: pl.DataFrame, defa
     identity = ["occurred_at", "sku", "location", "kind", "quantity", "reference"]
     keyed = located.with_columns(
         pl.concat_str(
-            *(pl.col(c).cast(TEXT).fill_null("") for c in identity), pl.int_range(pl.len()).over(identity).cast(TEXT), separator="|"
+            *(pl.col(c).cast(TEXT).fill_null("") for c in identity),
+            pl.int_range(pl.len()).over(identity).cast(TEXT),
+            separator="|",
         ).alias("import_key")
     )
     known = read_frame(
@@ -164,5 +166,3 @@ def _unresolved_alerts(connection: Connection, brand: int) -> pl.DataFrame:
 def _instant(connection: Connection) -> Any:
     now = datetime.now(UTC)
     return now.strftime("%Y-%m-%d %H:%M:%S.%f") if connection.dialect.name == "sqlite" else now
-
-

@@ -149,9 +149,7 @@ def test_charts_may_be_drawn_in_many_threads_at_once() -> None:
     def work(number: int, draw: Draw) -> None:
         together[number] = draw(weeks(20), "svg")
 
-    threads = [
-        threading.Thread(target=work, args=(i, draw)) for i, draw in enumerate((lines, bars, fan, ranking))
-    ]
+    threads = [threading.Thread(target=work, args=(i, draw)) for i, draw in enumerate((lines, bars, fan, ranking))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -223,9 +221,7 @@ def test_labels_and_values_must_be_as_many() -> None:
 
 
 def test_months_are_named_and_the_year_stands_under_the_first_of_each() -> None:
-    months = pl.DataFrame(
-        {"month": [date(2011, m, 1) for m in (10, 11, 12)] + [date(2012, 1, 1)], "y": range(4)}
-    )
+    months = pl.DataFrame({"month": [date(2011, m, 1) for m in (10, 11, 12)] + [date(2012, 1, 1)], "y": range(4)})
     shown = texts(stacked_bars(months, "month", ["y"], "", "", "svg"))
     assert [text for text in shown if text in {"Oct", "Nov", "Dec", "Jan"}] == ["Oct", "Nov", "Dec", "Jan"]
     assert [text for text in shown if text.startswith("20")] == ["2011", "2012"]

@@ -69,9 +69,7 @@ class JournalEntry(Base):
 
     id: Mapped[Id]
     brand_id: Mapped[int] = refers_to("brands.id")
-    key: Mapped[str] = mapped_column(
-        String(255), doc="Identity of the business event, so that it is posted once"
-    )
+    key: Mapped[str] = mapped_column(String(255), doc="Identity of the business event, so that it is posted once")
     entry_date: Mapped[date]
     recorded_at: Mapped[datetime]
     description: Mapped[str]

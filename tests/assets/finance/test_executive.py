@@ -37,10 +37,7 @@ FORMULA = '=HYPERLINK("evil","click")'
 
 
 def months_from(first: date, count: int) -> list[date]:
-    return [
-        date(first.year + (first.month - 1 + i) // 12, (first.month - 1 + i) % 12 + 1, 1)
-        for i in range(count)
-    ]
+    return [date(first.year + (first.month - 1 + i) // 12, (first.month - 1 + i) % 12 + 1, 1) for i in range(count)]
 
 
 def sales_by_month() -> pl.DataFrame:
@@ -93,9 +90,7 @@ def sales_by_sku() -> pl.DataFrame:
 
 def demand() -> pl.DataFrame:
     weeks = [date(2010, 12, 6) + timedelta(weeks=i) for i in range(65)]
-    sold = [
-        2100 + 37 * ((i * 29) % 17) + (1400 if week.month in (11, 12) else 0) for i, week in enumerate(weeks)
-    ]
+    sold = [2100 + 37 * ((i * 29) % 17) + (1400 if week.month in (11, 12) else 0) for i, week in enumerate(weeks)]
     future = [None] * 53
     return pl.DataFrame(
         {
@@ -301,9 +296,7 @@ def test_not_computed_and_nothing_found_are_told_apart() -> None:
         ({"generated_at": datetime(2011, 12, 10)}, "has no offset"),
     ],
 )
-def test_figures_that_cannot_be_right_are_refused_with_a_reason(
-    changes: dict[str, Any], message: str
-) -> None:
+def test_figures_that_cannot_be_right_are_refused_with_a_reason(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ReportError, match=message):
         plausible_report(**changes)
 
@@ -312,21 +305,19 @@ def test_figures_that_cannot_be_right_are_refused_with_a_reason(
     ("minor", "currency", "exponent", "text"),
     [
         (123_450, "GBP", 2, "£1,234.50"),
-        (-5, "GBP", 2, "−£0.05"),  # noqa: RUF001
+        (-5, "GBP", 2, "−£0.05"),
         (1_234, "JPY", 0, "JP¥1,234"),
         (1_234_567, "KWD", 3, "KWD\N{NO-BREAK SPACE}1,234.567"),
         (9_007_199_254_740_993, "EUR", 2, "€90,071,992,547,409.93"),
     ],
 )
-def test_money_is_written_from_its_minor_units_exactly(
-    minor: int, currency: str, exponent: int, text: str
-) -> None:
+def test_money_is_written_from_its_minor_units_exactly(minor: int, currency: str, exponent: int, text: str) -> None:
     assert money_text(minor, currency, exponent) == text
 
 
 @given(st.integers(-(2**62), 2**62), st.sampled_from([0, 2, 3, 4]))
 def test_written_money_reads_back_as_the_same_amount(minor: int, exponent: int) -> None:
-    digits = re.sub(r"[^\d.−]", "", money_text(minor, "EUR", exponent)).replace("−", "-")  # noqa: RUF001
+    digits = re.sub(r"[^\d.−]", "", money_text(minor, "EUR", exponent)).replace("−", "-")
     assert Decimal(digits) == decimal_amount(minor, exponent)
 
 
@@ -381,10 +372,7 @@ def text_of(page: str) -> str:
 def test_the_page_has_every_section_with_its_tables_and_charts() -> None:
     parts = outline(render_page(plausible_report()))
     assert parts.tags.count("h1") == 1
-    assert (
-        parts.tags.count("h2")
-        == len(("figures", "revenue", "channels", "products", "stock", "demand", "cash")) + 2
-    )
+    assert parts.tags.count("h2") == len(("figures", "revenue", "channels", "products", "stock", "demand", "cash")) + 2
     assert parts.tags.count("table") == parts.tags.count("caption") == 9
     assert parts.tags.count("svg") == 6
     assert {"lang", "scope", "aria-label"} <= {name for name, _ in parts.attributes}
@@ -588,8 +576,6 @@ def test_any_names_and_amounts_go_through_page_and_workbook(rows: list[tuple[str
 def test_the_report_modules_import_lean() -> None:
     modules = "assets.finance.executive, assets.finance.executive_page, assets.finance.executive_workbook"
     heavy = "{'matplotlib', 'PIL', 'pandas', 'dagster', 'prophet'}"
-    code = (
-        f"import sys, {modules}; loaded = set(sys.modules) & {heavy}; sys.exit(str(loaded) if loaded else 0)"
-    )
+    code = f"import sys, {modules}; loaded = set(sys.modules) & {heavy}; sys.exit(str(loaded) if loaded else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

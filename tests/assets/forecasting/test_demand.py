@@ -55,9 +55,7 @@ def test_the_week_that_the_panel_does_not_complete_is_left_out():
 
 
 def test_lines_after_the_last_day_are_left_out():
-    assert weekly_demand(lines(sale(MONDAY), sale(after(7))), last_day=after(6))["units_sold"].to_list() == [
-        1
-    ]
+    assert weekly_demand(lines(sale(MONDAY), sale(after(7))), last_day=after(6))["units_sold"].to_list() == [1]
 
 
 def test_the_panel_lasts_as_long_as_any_line_even_of_a_fee():

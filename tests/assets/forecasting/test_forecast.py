@@ -159,9 +159,7 @@ def test_the_total_adds_the_means_and_holds_every_past_week():
 
 
 def half_widths(frame: pl.DataFrame) -> pl.DataFrame:
-    return (
-        frame.select("week", half=pl.col("upper") - pl.col("mean")).group_by("week").agg(pl.col("half").sum())
-    )
+    return frame.select("week", half=pl.col("upper") - pl.col("mean")).group_by("week").agg(pl.col("half").sum())
 
 
 def test_the_total_is_surer_than_its_parts_if_they_err_apart():
@@ -183,9 +181,7 @@ def test_the_total_is_no_surer_than_it_was_on_weeks_not_seen_if_its_parts_err_to
     assert total.sort("week")["half"].to_list() == pytest.approx(parts.sort("week")["half"].to_list())
 
 
-@pytest.mark.skipif(
-    not ONLINE_RETAIL.exists(), reason="the Online Retail data set is not beside the repository"
-)
+@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="the Online Retail data set is not beside the repository")
 def test_real_demand_of_a_gift_retailer_is_forecast_closer_than_by_repeating_last_year():
     demand = weekly_demand(_online_retail())
     cut = demand["week"].max() - timedelta(weeks=13)  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
@@ -200,10 +196,7 @@ def test_real_demand_of_a_gift_retailer_is_forecast_closer_than_by_repeating_las
     year_ago = known.select("sku", pl.col("week") + timedelta(weeks=52), last_year="units_sold")
     ours, naive = (
         held_out.join(year_ago, on=["sku", "week"])
-        .select(
-            (pl.col(guess) - pl.col("units_sold")).abs().sum().cast(pl.Float64)
-            for guess in ("mean", "last_year")
-        )
+        .select((pl.col(guess) - pl.col("units_sold")).abs().sum().cast(pl.Float64) for guess in ("mean", "last_year"))
         .row(0)
     )
     assert ours < 0.85 * naive

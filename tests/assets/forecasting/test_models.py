@@ -52,9 +52,7 @@ def test_a_band_reaches_z_errors_each_side_and_stops_at_zero():
 
 
 def test_a_band_is_never_narrower_than_the_scatter_of_a_count():
-    assert band_from_error(np.array([9.0]), rmse=0.0).upper[0] == pytest.approx(
-        9 + 3 * NormalDist().inv_cdf(0.9)
-    )
+    assert band_from_error(np.array([9.0]), rmse=0.0).upper[0] == pytest.approx(9 + 3 * NormalDist().inv_cdf(0.9))
 
 
 def test_prophet_gives_the_same_band_for_the_same_seed_and_leaves_the_callers_random_state_alone():

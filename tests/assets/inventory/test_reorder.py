@@ -18,9 +18,7 @@ Z95 = NormalDist().inv_cdf(0.95)
 
 
 def levels(*rows: tuple[str, int | None, bool]) -> pl.DataFrame:
-    return pl.DataFrame(
-        rows, schema={"sku": pl.String, "available": pl.Int64, "counted": pl.Boolean}, orient="row"
-    )
+    return pl.DataFrame(rows, schema={"sku": pl.String, "available": pl.Int64, "counted": pl.Boolean}, orient="row")
 
 
 def forecast(sku: str = "BAG", means: list[float] | None = None, sigma: float = 0.0) -> pl.DataFrame:
@@ -101,15 +99,12 @@ def test_what_is_on_order_counts_towards_the_position_but_not_the_cover():
     assert line["recommended_quantity"] == 0
     assert line["weeks_of_cover"] == pytest.approx(4 / 7)
     assert (
-        line["reason"]
-        == "Position 15 (4 available, 11 on order) is above the reorder point of 14: nothing to order."
+        line["reason"] == "Position 15 (4 available, 11 on order) is above the reorder point of 14: nothing to order."
     )
 
 
 def test_several_orders_under_way_are_added_up():
-    plan = reorder_plan(
-        levels(("BAG", 0, True)), forecast(), catalog(), on_order(("BAG", 3), ("BAG", 4)), as_of=MONDAY
-    )
+    plan = reorder_plan(levels(("BAG", 0, True)), forecast(), catalog(), on_order(("BAG", 3), ("BAG", 4)), as_of=MONDAY)
 
     assert plan["on_order"].to_list() == [7]
 
@@ -260,9 +255,7 @@ def test_frames_with_a_fault_are_refused_by_name(frames: dict[str, pl.DataFrame]
     faulty = good | frames
 
     with pytest.raises(ValueError, match=fault):
-        reorder_plan(
-            faulty["levels"], faulty["forecasts"], faulty["catalog"], faulty["on_order"], as_of=MONDAY
-        )
+        reorder_plan(faulty["levels"], faulty["forecasts"], faulty["catalog"], faulty["on_order"], as_of=MONDAY)
 
 
 units = st.integers(-50, 400)
@@ -284,9 +277,7 @@ quick = settings(max_examples=80, deadline=None)
 
 @quick
 @given(units, terms)
-def test_a_recommendation_is_whole_lots_that_reach_the_level_and_no_lot_more(
-    available: int, sku: dict[str, Any]
-):
+def test_a_recommendation_is_whole_lots_that_reach_the_level_and_no_lot_more(available: int, sku: dict[str, Any]):
     line = plan_of(available, **sku)
     quantity, lot = line["recommended_quantity"], line["min_order_quantity"]
     if quantity is None:

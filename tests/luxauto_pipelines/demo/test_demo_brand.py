@@ -80,9 +80,7 @@ def brand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brand]:
         catalog=pl.read_csv(files.catalog, infer_schema=False),
         orders=orders.with_columns((pl.col("quantity") * pl.col("unit_price")).alias("amount")),
         stock=pl.read_csv(files.stock, schema_overrides={"quantity": pl.Int64}).with_columns(instant),
-        rates=pl.read_csv(files.rates, schema_overrides={"rate": pl.String}).with_columns(
-            pl.col("date").str.to_date()
-        ),
+        rates=pl.read_csv(files.rates, schema_overrides={"rate": pl.String}).with_columns(pl.col("date").str.to_date()),
         truth=json.loads(files.truth.read_text()),
         cpu_seconds=spent,
     )
@@ -145,9 +143,7 @@ def test_a_catalogue_of_a_house_is_complete_and_priced_above_its_costs(brand: Br
 
 
 def test_four_channels_and_five_currencies_trade_every_quarter(brand: Brand):
-    by_quarter = (
-        brand.orders.filter(SALES).group_by(pl.col("day").dt.truncate("1q")).agg("channel", "currency")
-    )
+    by_quarter = brand.orders.filter(SALES).group_by(pl.col("day").dt.truncate("1q")).agg("channel", "currency")
     assert len(by_quarter) == 9
     for _, channels, currencies in by_quarter.rows():
         assert set(channels) == {"online_store", "physical_store", "marketplace", "wholesale"}
@@ -204,9 +200,7 @@ def test_rates_are_of_working_days_and_move_like_rates(brand: Brand):
     assert rates["date"].dt.weekday().max() == 5
     assert min(rates["date"].to_list()) < FIRST
     assert set(rates["quote"]) == {"GBP", "USD", "JPY", "CHF"}
-    steps = rates.select((pl.col("rate") / pl.col("rate").shift(1) - 1).abs().over("quote"))[
-        "rate"
-    ].drop_nulls()
+    steps = rates.select((pl.col("rate") / pl.col("rate").shift(1) - 1).abs().over("quote"))["rate"].drop_nulls()
     assert 0.001 * len(steps) < sum(steps.to_list()) < 0.01 * len(steps)
     assert max(steps.to_list()) < 0.04
 
@@ -259,9 +253,7 @@ def test_revenue_in_euros_is_at_the_rate_of_the_day_or_the_last_before_it(brand:
 
 
 def test_other_line_types_and_counts_are_the_sums_of_the_lines(brand: Brand):
-    others = (
-        brand.orders.filter(~GOODS).group_by("month", "line_type", "currency").agg(pl.col("amount").sum())
-    )
+    others = brand.orders.filter(~GOODS).group_by("month", "line_type", "currency").agg(pl.col("amount").sum())
     told = {
         (row["month"], line_type, currency): Decimal(amount)
         for row in brand.truth["monthly"]
@@ -272,10 +264,7 @@ def test_other_line_types_and_counts_are_the_sums_of_the_lines(brand: Brand):
     sales = brand.orders.filter(pl.col("original_order").is_null())
     orders = dict(sales.group_by("month").agg(pl.col("order_number").n_unique()).rows())
     units = dict(
-        brand.orders.filter(SALES & (pl.col("quantity") > 0))
-        .group_by("month")
-        .agg(pl.col("quantity").sum())
-        .rows()
+        brand.orders.filter(SALES & (pl.col("quantity") > 0)).group_by("month").agg(pl.col("quantity").sum()).rows()
     )
     assert {row["month"]: (row["orders"], row["units_sold"]) for row in brand.truth["monthly"]} == {
         month: (orders[month], int(units[month])) for month in orders
@@ -343,15 +332,9 @@ def test_nothing_is_sold_before_its_launch_and_a_launch_is_a_spike(brand: Brand)
 
 def test_prices_rise_on_the_days_told_and_on_no_other(brand: Brand):
     changed = {date.fromisoformat(change["on"]) for change in brand.truth["price_changes"]}
-    retail = brand.orders.filter(
-        SALES & (pl.col("channel") != "wholesale") & pl.col("original_order").is_null()
-    )
-    for _, rows in (
-        retail.filter(pl.col("currency") == "EUR").sort("instant").group_by("sku", maintain_order=True)
-    ):
-        steps = rows.with_columns(
-            pl.col("unit_price").diff().alias("step"), pl.col("day").shift(1).alias("since")
-        )
+    retail = brand.orders.filter(SALES & (pl.col("channel") != "wholesale") & pl.col("original_order").is_null())
+    for _, rows in retail.filter(pl.col("currency") == "EUR").sort("instant").group_by("sku", maintain_order=True):
+        steps = rows.with_columns(pl.col("unit_price").diff().alias("step"), pl.col("day").shift(1).alias("since"))
         for since, day, step in steps.filter(pl.col("step") != 0).select("since", "day", "step").rows():
             assert step > 0
             assert any(since < on <= day for on in changed), (since, day)
@@ -385,11 +368,7 @@ def test_stock_is_never_negative_at_any_moment_in_any_place(brand: Brand):
 
 
 def test_transfers_are_two_rows_that_cancel_out(brand: Brand):
-    moved = (
-        brand.stock.filter(pl.col("kind") == "transfer")
-        .group_by("reference", "sku")
-        .agg("quantity", "location")
-    )
+    moved = brand.stock.filter(pl.col("kind") == "transfer").group_by("reference", "sku").agg("quantity", "location")
     assert len(moved) > 50
     for _, _, quantities, locations in moved.rows():
         assert sorted(quantities) == [-1, 1]
@@ -400,11 +379,7 @@ def test_transfers_are_two_rows_that_cancel_out(brand: Brand):
 def test_the_planted_stock_out_is_an_empty_shelf_without_sales(brand: Brand):
     out = brand.truth["stock_out"]
     first, last = date.fromisoformat(out["from"]), date.fromisoformat(out["to"])
-    moves = (
-        brand.movements()
-        .filter(pl.col("sku") == out["sku"])
-        .with_columns(pl.col("instant").dt.date().alias("day"))
-    )
+    moves = brand.movements().filter(pl.col("sku") == out["sku"]).with_columns(pl.col("instant").dt.date().alias("day"))
     assert moves.filter(pl.col("day") < first)["quantity"].sum() == 0
     assert moves.filter(pl.col("day").is_between(first, last)).is_empty()
     sold = brand.orders.filter(SALES & (pl.col("sku") == out["sku"]) & (pl.col("quantity") > 0))["day"]
@@ -471,9 +446,7 @@ def test_the_abnormal_order_is_the_largest_at_retail_and_alone_in_its_country(br
     order = fraud_orders(brand, "abnormal_order")
     assert order.filter(GOODS)["quantity"].to_list() == [12]
     (country,) = set(order["country"])
-    assert set(brand.orders.filter(pl.col("country") == country)["order_number"]) == set(
-        order["order_number"]
-    )
+    assert set(brand.orders.filter(pl.col("country") == country)["order_number"]) == set(order["order_number"])
     retail = brand.orders.filter(SALES & (pl.col("channel") != "wholesale"))
     assert retail.sort("quantity")["order_number"][-1] == order["order_number"][0]
 

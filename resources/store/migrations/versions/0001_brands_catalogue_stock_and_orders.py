@@ -120,9 +120,7 @@ def upgrade() -> None:
         sa.Column("email", sa.String(), nullable=True),
         sa.Column("name", sa.String(), nullable=True),
         sa.Column("phone", sa.String(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["brand_id"], ["brands.id"], name=op.f("fk_customer_profiles_brand_id_brands")
-        ),
+        sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_customer_profiles_brand_id_brands")),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -144,13 +142,9 @@ def upgrade() -> None:
         sa.Column("local_date", sa.Date(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_orders_brand_id_brands")),
         sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name=op.f("fk_orders_channel_id_channels")),
-        sa.ForeignKeyConstraint(
-            ["customer_id"], ["customers.id"], name=op.f("fk_orders_customer_id_customers")
-        ),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_orders_customer_id_customers")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
-        sa.UniqueConstraint(
-            "brand_id", "channel_id", "number", name=op.f("uq_orders_brand_id_channel_id_number")
-        ),
+        sa.UniqueConstraint("brand_id", "channel_id", "number", name=op.f("uq_orders_brand_id_channel_id_number")),
     )
     op.create_table(
         "skus",
@@ -197,9 +191,7 @@ def upgrade() -> None:
         sa.Column("quantity", sa.Integer(), nullable=True),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_listings_brand_id_brands")),
-        sa.ForeignKeyConstraint(
-            ["channel_id"], ["channels.id"], name=op.f("fk_listings_channel_id_channels")
-        ),
+        sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name=op.f("fk_listings_channel_id_channels")),
         sa.ForeignKeyConstraint(["sku_id"], ["skus.id"], name=op.f("fk_listings_sku_id_skus")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_listings")),
         sa.UniqueConstraint("channel_id", "sku_id", name=op.f("uq_listings_channel_id_sku_id")),

@@ -65,9 +65,7 @@ def upgrade() -> None:
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("base_amount_minor", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_postings_account_id_accounts")
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_postings_account_id_accounts")),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_postings_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_postings")),
     )
@@ -123,7 +121,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_transactions_brand_id_brands")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_transactions_order_id_orders")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transactions")),
-        sa.UniqueConstraint(
-            "brand_id", "order_id", "type", name=op.f("uq_transactions_brand_id_order_id_type")
-        ),
+        sa.UniqueConstraint("brand_id", "order_id", "type", name=op.f("uq_transactions_brand_id_order_id_type")),
     )

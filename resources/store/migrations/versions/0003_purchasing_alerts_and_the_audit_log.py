@@ -105,9 +105,7 @@ def upgrade() -> None:
         sa.Column("received_quantity", sa.Integer(), nullable=False),
         sa.Column("unit_cost_minor", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["brand_id"], ["brands.id"], name=op.f("fk_purchase_order_lines_brand_id_brands")
-        ),
+        sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_purchase_order_lines_brand_id_brands")),
         sa.ForeignKeyConstraint(
             ["purchase_order_id"],
             ["purchase_orders.id"],

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs the servers that tests run for real: PostgreSQL and Chromium. Without apt, or without rights, the tests that need
+# them skip and say so.
+set -eu
+missing=""
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+[ -n "$missing" ] || exit 0
+if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
+  echo "NOT INSTALLED:$missing (needs apt and root); the tests that need them will be skipped" >&2
+  exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
+  echo "NOT INSTALLED:$missing (apt failed); the tests that need them will be skipped" >&2
