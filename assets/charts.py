@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -467,7 +467,7 @@ def _positions(series: pl.Series) -> list[Any]:
 def _position(value: Any) -> Any:
     if isinstance(value, datetime):
         return _naive(value)
-    return datetime(value.year, value.month, value.day) if isinstance(value, date) else value
+    return datetime.combine(value, time.min) if isinstance(value, date) else value
 
 
 def _naive(moment: datetime) -> datetime:

@@ -7,7 +7,7 @@ Great Expectations takes seconds to import, so that happens where a suite runs. 
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,10 +64,11 @@ def run_suite(asset: str, frame: pl.DataFrame, rules: Sequence[Rule]) -> Iterato
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
     from great_expectations import expectations
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     # Its progress bars would fill the run's log.
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     batch = (
         context.data_sources.add_pandas("lake").add_dataframe_asset(asset).add_batch_definition_whole_dataframe("rows")
     )
@@ -129,7 +130,7 @@ def _gx_result(asset: str, rule: Rule, result: Any, frame: pl.DataFrame) -> dg.A
     )
 
 
-def _run_days(tags: dict[str, str]) -> list[str] | None:
+def _run_days(tags: Mapping[str, str]) -> list[str] | None:
     """Partitions of the run; None, which means all, for a check that was started by itself."""
     if ONE_TAG in tags:
         return [tags[ONE_TAG]]

@@ -1,11 +1,11 @@
 """Looking an installation over: what works, what does not, and what to do about it."""
 
-import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from luxauto_pipelines.instance import prepare
@@ -102,7 +102,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    free = shutil.disk_usage(settings.home if settings.home.exists() else os.getcwd()).free
+    free = shutil.disk_usage(settings.home if settings.home.exists() else Path.cwd()).free
     low = free < LOW_DISK
     yield Finding("disk", "fault" if low else "ok", f"{free / 1e9:.1f} GB free", "make room" if low else "")
     yield Finding("python", "ok", sys.version.split()[0])

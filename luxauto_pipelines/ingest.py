@@ -20,10 +20,10 @@ from resources.settings import BrandSettings, Settings, save_brand
 from resources.store.audit import record
 from resources.store.brand_store import BrandStore
 from resources.store.catalog import write_catalog
-from resources.store.models.brand import CHANNEL_KINDS
 from resources.store.orders import ImportRecord, write_order_lines
 from resources.store.rates import write_rates
 from resources.store.stock import write_movements
+from resources.store.vocabulary import CHANNEL_KINDS
 from resources.tables import SourceTable, read_table
 from resources.vault import Vault
 

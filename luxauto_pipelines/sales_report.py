@@ -16,7 +16,8 @@ def sales_report(lake: Lake, by: str, first: date | None = None, last: date | No
     """Rows of period, gross_sales, returns, net_revenue (Decimal, exact), orders, units, currency, by period.
 
     In the brand's base currency; amounts of days without an exchange rate stand in rows of their own currency, since two
-    currencies are never added up. `returns` is positive; `units` are units sold. Raises MissingAsset before a refresh, KeyError for another period than PERIODS.
+    currencies are never added up. `returns` is positive; `units` are units sold. Raises MissingAsset before a refresh and
+    KeyError for another period than PERIODS.
     """
     bounds = [first or date.min, last or date.max]
     rows = lake.sql(SALES_REPORT_SQL, [by, PERIOD_FORMATS[by], *bounds]).to_dicts()

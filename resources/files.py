@@ -1,6 +1,5 @@
 """Files that people open: written whole or not at all."""
 
-import os
 import uuid
 from pathlib import Path
 
@@ -11,7 +10,7 @@ def write_file(path: Path, content: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path

@@ -29,9 +29,9 @@ class BrandSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "Maison"
-    base_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    base_currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     timezone: str = "Europe/Paris"
-    books_start: date = Field(date(2020, 1, 1), description="First day of the daily partitions.")
+    books_start: date = Field(default=date(2020, 1, 1), description="First day of the daily partitions.")
 
     @field_validator("timezone")
     @classmethod
@@ -51,9 +51,9 @@ class Settings(BaseModel):
     home: Path
     database_url: str
     lake_url: str
-    brand: str = Field(DEFAULT_BRAND, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    automation: bool = Field(False, description="Schedules and sensors start switched on.")
-    prophet_skus: int = Field(300, ge=0, description="How many of the biggest SKUs get a Prophet model.")
+    brand: str = Field(default=DEFAULT_BRAND, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    automation: bool = Field(default=False, description="Schedules and sensors start switched on.")
+    prophet_skus: int = Field(default=300, ge=0, description="How many of the biggest SKUs get a Prophet model.")
     brands: dict[str, BrandSettings] = Field(default_factory=dict)
 
     @property

@@ -1,7 +1,6 @@
 """Rules that the books must keep. A blocking one that fails stops what is downstream."""
 
 from datetime import UTC, datetime, timedelta
-from typing import get_args
 
 import dagster as dg
 import polars as pl
@@ -10,9 +9,9 @@ from assets.expectations import Rule, rows_found, sql_check, suite
 from assets.finance.accounts import CHART
 from assets.finance.assets import TRANSACTIONS
 from assets.finance.money import exponents
-from assets.ingestion.mapping import LineKind
 from resources.lake import Lake
 from resources.store.ledger import POSTINGS
+from resources.store.vocabulary import LINE_KINDS
 
 FRESH_DAYS = 7
 
@@ -37,7 +36,7 @@ transactions_suite = suite(
         Rule(
             "kind_is_known",
             "ExpectColumnValuesToBeInSet",
-            {"column": "kind", "value_set": list(get_args(LineKind))},
+            {"column": "kind", "value_set": list(LINE_KINDS)},
             "Every line is of a kind that has an account.",
         ),
         Rule(

@@ -14,7 +14,7 @@ from assets.finance.money import exponent
 from assets.finance.statements import cash_by_month
 from assets.forecasting.forecast import total_fan
 
-SLOW_UNITS = 2
+SLOW_WEEKS = 26
 RECENT_WEEKS = 13
 FAN_WEEKS = 65
 
@@ -63,7 +63,7 @@ def executive_report_of(sources: Sources, *, brand: str, base_currency: str, gen
 def _monthly(report: pl.DataFrame) -> pl.DataFrame:
     known = report.filter(pl.col("base_net_revenue_minor").is_not_null())
     costed, cost = pl.col("base_costed_revenue_minor").sum(), pl.col("base_cost_of_goods_minor").sum()
-    any_cost = pl.col("units_costed").abs().sum() > 0
+    any_cost = pl.col("base_cost_of_goods_minor").is_not_null().any()
     return (
         known.group_by(pl.col("day").dt.month_start().alias("month"))
         .agg(
@@ -117,7 +117,8 @@ def _slow(sources: Sources, names: pl.DataFrame) -> pl.DataFrame:
     return (
         in_stock.join(sold, on="sku", how="left")
         .with_columns(pl.col("units_last_13_weeks").fill_null(0))
-        .filter(pl.col("units_last_13_weeks") <= SLOW_UNITS)
+        # Slow: at the pace of the last quarter the stock lasts longer than half a year.
+        .filter(pl.col("on_hand") * RECENT_WEEKS > pl.col("units_last_13_weeks") * SLOW_WEEKS)
         .join(names, on="sku", how="left")
         .select("sku", "name", "on_hand", "units_last_13_weeks", "weeks_since_last_sale")
     )
@@ -133,7 +134,9 @@ def _stockouts_ahead(plan: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
 
 def _returns(transactions: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
     goods = transactions.filter(pl.col("kind") == "goods").select("sku", "quantity").collect()
-    placed = goods.join(names, on="sku", how="left").with_columns(pl.col("category").fill_null("other"))
+    # "all" is the name of the sum.
+    category = pl.col("category").fill_null("other").replace("all", "all (category)")
+    placed = goods.join(names, on="sku", how="left").with_columns(category)
     quantity = pl.col("quantity")
     sums = (
         quantity.filter(quantity > 0).sum().alias("units_sold"),

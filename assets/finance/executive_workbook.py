@@ -38,7 +38,7 @@ WIDTHS: Mapping[Kind, int] = {
     "day": 14,
     "month": 14,
 }
-CREATED = datetime(2000, 1, 1)
+CREATED = datetime.combine(date(2000, 1, 1), time.min)
 """Written in every workbook as its date of creation: the same report gives the same bytes."""
 
 _LONGEST_TEXT = 32_767

@@ -28,9 +28,12 @@ def daily_ratios(rates: pl.DataFrame, base_currency: str, carry_days: int = CARR
 
     `rates`: day, base, quote, rate (Decimal units of quote for one base), source. A pair that no source quotes directly goes
     through a currency that both are quoted against. A day without a quotation takes the last one, at most `carry_days` old,
-    and says so in `carried`; further days have no row. Columns RATIOS; `rate` is for the eye only.
+    and says so in `carried`; further days have no row. Of two sources of a pair the first row counts. A rate of nine million
+    and more does not fit and is as good as none. Columns RATIOS; `rate` is for the eye only.
     """
-    scaled = rates.with_columns((pl.col("rate") * SCALE).cast(pl.Int64).alias("scaled"))
+    scaled = rates.with_columns((pl.col("rate") * SCALE).cast(pl.Int64, strict=False).alias("scaled")).filter(
+        pl.col("scaled") > 0
+    )
     quoted = pl.concat(
         [_direct(scaled, base_currency), _inverse(scaled, base_currency), _crossed(scaled, base_currency)]
     )
@@ -41,8 +44,8 @@ def daily_ratios(rates: pl.DataFrame, base_currency: str, carry_days: int = CARR
 def convert(frame: pl.DataFrame, ratios: pl.DataFrame, base_currency: str, amount: str, into: str) -> pl.DataFrame:
     """Add column `into`: the minor units of `amount`, in the row's `currency`, in minor units of the base currency.
 
-    Exact to the last unit: integers of 128 bits, rounded half to even once. Null where the day has no rate. Needs the
-    columns `day` and `currency`.
+    Exact to the last unit: integers of 128 bits, rounded half to even once. Null where the day has no rate, or where the
+    result does not fit 64 bits. Needs the columns `day` and `currency`.
     """
     joined = frame.join(
         ratios.select("day", "currency", "numerator", "denominator"),
@@ -54,7 +57,7 @@ def convert(frame: pl.DataFrame, ratios: pl.DataFrame, base_currency: str, amoun
     ten = pl.lit(10, INT128)
     numerator = pl.col(amount).cast(INT128) * pl.col("numerator").cast(INT128) * ten.pow(shift.clip(lower_bound=0))
     denominator = pl.col("denominator").cast(INT128) * ten.pow((-shift).clip(lower_bound=0))
-    converted = divide_half_even(numerator, denominator).cast(pl.Int64)
+    converted = divide_half_even(numerator, denominator).cast(pl.Int64, strict=False)
     own = pl.col("currency") == base_currency
     return joined.with_columns(pl.when(own).then(pl.col(amount)).otherwise(converted).alias(into)).drop(
         "numerator", "denominator"
@@ -71,10 +74,19 @@ def _inverse(rates: pl.DataFrame, base: str) -> pl.DataFrame:
 
 
 def _crossed(rates: pl.DataFrame, base: str) -> pl.DataFrame:
-    pivots = rates.filter((pl.col("quote") == base) & (pl.col("base") != base))
     others = rates.filter((pl.col("quote") != base) & (pl.col("base") != base))
-    pairs = others.join(pivots.select("day", "base", pivot="scaled"), on=["day", "base"], maintain_order="left")
-    return _ratio(pairs, "quote", pl.col("pivot"), pl.col("scaled"), 2)
+    # So many units of each for one of the pivot: EUR/USD beside EUR/GBP.
+    for_one = rates.filter(pl.col("quote") == base).select("day", "base", pivot="scaled")
+    per_pivot = others.join(for_one, on=["day", "base"], maintain_order="left_right")
+    # So many units of the pivot for one of each: USD/EUR beside GBP/EUR.
+    in_pivot = rates.filter(pl.col("base") == base).select("day", "quote", pivot="scaled")
+    of_pivot = others.join(in_pivot, on=["day", "quote"], maintain_order="left_right")
+    return pl.concat(
+        [
+            _ratio(per_pivot, "quote", pl.col("pivot"), pl.col("scaled"), 2),
+            _ratio(of_pivot, "base", pl.col("scaled"), pl.col("pivot"), 3),
+        ]
+    )
 
 
 def _ratio(rates: pl.DataFrame, currency: str, numerator: pl.Expr, denominator: pl.Expr, priority: int) -> pl.DataFrame:

@@ -37,7 +37,9 @@ def exponent(currency: str) -> int:
 
 def to_minor(amount: Decimal, currency: str) -> int:
     """Minor units of a decimal amount, rounded half to even."""
-    return int(amount.scaleb(exponent(currency)).quantize(Decimal(1), ROUND_HALF_EVEN))
+    digits = exponent(currency)
+    # Rounded before it is scaled: scaling would already round an amount of more than 28 digits.
+    return int(amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN).scaleb(digits))
 
 
 def to_decimal(minor: int, currency: str) -> Decimal:
@@ -77,6 +79,8 @@ def divide_half_even(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
 
 
 def line_amount(quantity: pl.Expr, unit_price_micros: pl.Expr, currency: pl.Expr) -> pl.Expr:
-    """Minor units of quantity x unit price, rounded half to even once a line."""
+    """Minor units of quantity x unit price, rounded half to even once a line; null where they do not fit 64 bits."""
     divisor = pl.lit(10, INT128).pow(pl.lit(MICROS) - exponent_of(currency))
-    return divide_half_even(quantity.cast(INT128) * unit_price_micros.cast(INT128), divisor).cast(pl.Int64)
+    return divide_half_even(quantity.cast(INT128) * unit_price_micros.cast(INT128), divisor).cast(
+        pl.Int64, strict=False
+    )

@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.finance.accounts import ACCOUNT_OF_KIND, CLEARING, COST_OF_GOODS, INVENTORY, RETURNS
 from assets.finance.fx import convert
+from assets.finance.money import INT128
 
 WANTED = ["order_id", "day", "account", "currency", "amount_minor", "base_amount_minor"]
 
@@ -29,8 +30,9 @@ def value_lines(lines: pl.DataFrame, costs: pl.DataFrame, ratios: pl.DataFrame, 
         .drop("position", "valid_from")
     )
     goods = pl.col("kind") == "goods"
+    whole = pl.col("unit_cost_minor").cast(INT128) * pl.col("quantity").cast(INT128)
     in_cost_currency = costed.with_columns(
-        pl.when(goods).then(pl.col("unit_cost_minor") * pl.col("quantity")).alias("cost_minor"),
+        pl.when(goods).then(whole.cast(pl.Int64, strict=False)).alias("cost_minor"),
         pl.when(goods).then("cost_currency").alias("cost_currency"),
     ).drop("unit_cost_minor")
     renamed = in_cost_currency.rename({"currency": "line_currency", "cost_currency": "currency"})

@@ -10,7 +10,6 @@ from assets.finance.accounts import (
     ADJUSTMENTS,
     BAD_DEBT,
     CHART,
-    COST_OF_GOODS,
     DISCOUNTS,
     FEES,
     GIFT_CARDS,
@@ -55,30 +54,30 @@ DAILY: dict[str, pl.DataType] = {
 def daily_report(postings: pl.DataFrame, lines: pl.DataFrame, base_currency: str) -> pl.DataFrame:
     """One row per day, channel and currency, with the columns DAILY.
 
-    Money comes from the ledger, counts from the lines. `orders` counts an invoice with goods sold once, on its first day;
-    `units_costed` says for how many of the units sold less returned a cost was known. The `base_` amounts are null where a
-    day's rate is unknown.
+    Money comes from the ledger, counts and costs from the lines. `orders` counts an invoice with goods sold once, on its
+    first day. `units_costed` says for how many of the units sold less returned a cost was known; cost and costed revenue are
+    of just those, and stand in the row of the currency that they were sold in. The `base_` amounts are null where a day's
+    rate is unknown, the cost also where no unit's cost is known.
     """
     key = ["day", "channel", "currency"]
     money = (
-        postings.filter(pl.col("currency").is_not_null())
+        _settled(postings.lazy(), key)
+        .filter(pl.col("currency").is_not_null())
         .group_by(key)
         .agg(
             *(_sum_of(account.code, sign, "amount_minor").alias(f"{n}_minor") for n, (account, sign) in _MONEY.items()),
             *(_known_sum(account.code, sign).alias(f"base_{n}_minor") for n, (account, sign) in _MONEY.items()),
+            pl.lit(True).alias("booked"),
         )
+        .collect()
     )
-    # The cost may be in another currency than the sale; it belongs to the rows of the brand's own currency.
-    cost = postings.group_by("day", "channel").agg(_known_sum(COST_OF_GOODS.code, 1).alias("base_cost_of_goods_minor"))
-    counts = _counts(lines, key)
-    joined = money.join(counts, on=key, how="full", coalesce=True)
-    share = joined.join(cost, on=["day", "channel"], how="left").with_columns(
-        pl.when(pl.int_range(pl.len()).over("day", "channel") == 0).then("base_cost_of_goods_minor")
-    )
+    joined = money.join(_counts(lines, key), on=key, how="full", coalesce=True)
     return (
-        share.with_columns(
+        joined.with_columns(
             pl.lit(base_currency).alias("base_currency"),
             *(pl.col(f"{n}_minor").fill_null(0) for n in _MONEY),
+            # Where nothing was booked, nothing is worth nothing at any rate.
+            *(pl.when("booked").then(f"base_{n}_minor").otherwise(0).alias(f"base_{n}_minor") for n in _MONEY),
             *(pl.col(c).fill_null(0) for c in _COUNTS),
         )
         .with_columns(
@@ -93,12 +92,12 @@ def daily_report(postings: pl.DataFrame, lines: pl.DataFrame, base_currency: str
 def profit_and_loss(postings: pl.LazyFrame, base_currency: str) -> pl.DataFrame:
     """Per month and account of the profit and loss: month, section, account, name, amount_minor, base_currency, unconverted.
 
-    Revenue is positive, an expense negative, so that the column sums to the result. `unconverted` counts postings without a
-    rate, which are in no amount here.
+    Revenue is positive, an expense negative, so that the column sums to the result. `unconverted` counts sums of an order
+    without a rate, which are in no amount here.
     """
     kinds = {a.code: a.type for a in CHART}
     return (
-        postings.filter(pl.col("account_type").is_in(["revenue", "expense"]))
+        _settled(postings.filter(pl.col("account_type").is_in(["revenue", "expense"])), ["day", "account_name"])
         .group_by(pl.col("day").dt.truncate("1mo").alias("month"), "account", "account_name")
         .agg(
             (-pl.col("base_amount_minor").sum()).alias("amount_minor"),
@@ -117,18 +116,19 @@ def margin_by(valued: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Goods sold net of returns by `keys`: units, base_revenue_minor, base_cost_minor, base_margin_minor, margin_rate.
 
     Cost and margin are null unless the cost of every unit is known; `units_costed` says of how many it is. `unconverted`
-    counts lines without an exchange rate, which are in no amount.
+    counts lines without an exchange rate, which are in no amount, revenue or cost.
     """
     goods = valued.filter(pl.col("kind").is_in(["goods", "refund"]))
     stocked, costed = pl.col("kind") == "goods", pl.col("base_cost_minor").is_not_null()
-    known = (stocked & ~costed & pl.col("base_amount_minor").is_not_null()).sum() == 0
+    converted = pl.col("base_amount_minor").is_not_null()
+    known = converted.any() & ((stocked & ~costed & converted).sum() == 0)
     return (
         goods.group_by(keys)
         .agg(
             pl.col("quantity").filter(stocked).sum().alias("units"),
             pl.col("quantity").filter(stocked & costed).sum().alias("units_costed"),
             pl.col("base_amount_minor").sum().alias("base_revenue_minor"),
-            pl.when(known).then(pl.col("base_cost_minor").sum()).first().alias("base_cost_minor"),
+            pl.when(known).then(pl.col("base_cost_minor").filter(converted).sum()).first().alias("base_cost_minor"),
             pl.col("base_amount_minor").is_null().sum().cast(pl.Int64).alias("unconverted"),
         )
         .with_columns((pl.col("base_revenue_minor") - pl.col("base_cost_minor")).alias("base_margin_minor"))
@@ -137,7 +137,7 @@ def margin_by(valued: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
             .then(pl.col("base_margin_minor") / pl.col("base_revenue_minor"))
             .alias("margin_rate")
         )
-        .sort("base_revenue_minor", descending=True)
+        .sort("base_revenue_minor", *keys, descending=[True, *(False for _ in keys)])
     )
 
 
@@ -181,7 +181,7 @@ PERIOD_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m"}
 def _counts(lines: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     goods, quantity = pl.col("kind") == "goods", pl.col("quantity")
     sold, returned = goods & (quantity > 0), goods & (quantity < 0)
-    costed = goods & pl.col("cost_minor").is_not_null()
+    costed = goods & pl.col("base_cost_minor").is_not_null() & pl.col("base_amount_minor").is_not_null()
     return lines.group_by(key).agg(
         pl.col("order_id")
         .filter(sold & (pl.col("day") == pl.col("order_day")))
@@ -192,6 +192,20 @@ def _counts(lines: pl.DataFrame, key: list[str]) -> pl.DataFrame:
         (-quantity.filter(returned).sum()).alias("units_returned"),
         quantity.filter(costed).sum().alias("units_costed"),
         pl.col("base_amount_minor").filter(costed).sum().alias("base_costed_revenue_minor"),
+        pl.when(costed.any()).then(pl.col("base_cost_minor").filter(costed).sum()).alias("base_cost_of_goods_minor"),
+    )
+
+
+def _settled(postings: pl.LazyFrame, keys: list[str]) -> pl.LazyFrame:
+    """Postings summed by order, day, account and currency (and `keys`): what stands in the journal after its corrections.
+
+    A rate that came late is posted as a difference of the base amount alone; the first posting stays without one. The sum
+    has a base amount where any of its postings has.
+    """
+    base = pl.col("base_amount_minor")
+    return postings.group_by(list(dict.fromkeys(["order_id", "day", "account", "currency", *keys]))).agg(
+        pl.col("amount_minor").sum(),
+        pl.when(base.is_not_null().any()).then(base.sum()).first().alias("base_amount_minor"),
     )
 
 

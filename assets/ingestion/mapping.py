@@ -44,7 +44,7 @@ _Name = str | tuple[str, ...]
 
 
 class Columns(_Part):
-    """Which column of the file holds what; of several names the first that the file has. The first five are needed, the others help."""
+    """Which column of the file holds what: of several names the first that the file has. Five are needed, the others help."""
 
     order_number: _Name
     sku: _Name

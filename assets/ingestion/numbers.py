@@ -13,8 +13,7 @@ def integers(rows: pl.DataFrame, name: str) -> pl.Expr:
     if dtype.is_integer():
         return column.cast(pl.Int64, strict=False)
     if dtype == pl.String:
-        column = column.str.strip_chars().str.strip_suffix(".0").cast(pl.Int64, strict=False)
-        return column
+        return column.str.strip_chars().str.strip_suffix(".0").cast(pl.Int64, strict=False)
     whole = column.cast(pl.Float64, strict=False)
     return (
         pl.when(whole.is_finite() & (whole == whole.round(0))).then(whole).otherwise(None).cast(pl.Int64, strict=False)

@@ -1,8 +1,8 @@
 """Rules that stock must keep."""
 
 from assets.expectations import Rule, sql_check, suite
-from resources.store.models.stock import MOVEMENT_KINDS
 from resources.store.stock import MOVEMENTS
+from resources.store.vocabulary import MOVEMENT_KINDS
 
 movements_suite = suite(
     "stock_movements",

@@ -73,8 +73,8 @@ def summary(books: BrandStore) -> list[str]:
     def money(minor: int) -> str:
         return f"{base} {to_decimal(minor, base):,}"
 
-    net, back = days["base_net_revenue_minor"].sum(), days["base_returns_minor"].sum()
-    margin = costed["base_margin_minor"].sum() / max(costed["base_revenue_minor"].sum(), 1)
+    net, back = _total(days, "base_net_revenue_minor"), _total(days, "base_returns_minor")
+    margin = _total(costed, "base_margin_minor") / max(_total(costed, "base_revenue_minor"), 1)
     models = ", ".join(f"{n} {m}" for m, n in scores.group_by("model").len().sort("len", descending=True).iter_rows())
     first_out = ", ".join(f"{r['sku']} on {r['stockout_on']}" for r in ahead.head(3).to_dicts()) or "none"
     page = settings.home / "reports" / settings.brand / "executive.html"
@@ -91,6 +91,10 @@ def summary(books: BrandStore) -> list[str]:
         f"  Report          {_shown(page)} (and executive.xlsx beside it)",
         "  Dagster UI      make up   then open http://127.0.0.1:3000",
     ]
+
+
+def _total(frame: pl.DataFrame, column: str) -> int:
+    return int(frame[column].sum())
 
 
 def _orders(books: BrandStore, path: Path, tell: Callable[[str], None]) -> IngestResult:

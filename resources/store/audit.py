@@ -4,15 +4,15 @@ import getpass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from resources.store.models import AuditEvent
+from resources.store.bulk import insert_row
 
 
 def record(connection: Connection, brand: int, action: str, subject: str, details: dict[str, Any]) -> None:
     """Write who did what, in the transaction of the deed itself."""
     values = {"brand_id": brand, "at": datetime.now(UTC), "actor": _actor(), "action": action, "subject": subject}
-    connection.execute(insert(AuditEvent).values({**values, "details": details}))
+    insert_row(connection, "audit_log", {**values, "details": details})
 
 
 def _actor() -> str:

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, text
 
 from resources.settings import Settings
-from resources.store.models import Brand, Channel, Location
+from resources.store.bulk import insert_row
 
 
 def find_brand(connection: Connection, slug: str) -> int | None:
     """Id of a brand that has been made."""
-    return connection.scalar(select(Brand.id).where(Brand.slug == slug))
+    return connection.scalar(text("SELECT id FROM brands WHERE slug = :slug"), {"slug": slug})
 
 
 def brand_id(connection: Connection, settings: Settings) -> int:
@@ -27,29 +27,22 @@ def brand_id(connection: Connection, settings: Settings) -> int:
         "timezone": current.timezone,
         "created_at": datetime.now(UTC),
     }
-    return connection.execute(insert(Brand).values(row)).inserted_primary_key[0]
+    return insert_row(connection, "brands", row)
 
 
 def channel_ids(connection: Connection, brand: int, codes: Iterable[str]) -> dict[str, int]:
     """Ids by code; a channel's code is its kind. Missing ones are made."""
-    return _ensure(connection, Channel, brand, {code: {"kind": code} for code in codes})
+    return _ensure(connection, "channels", brand, {code: {"kind": code} for code in codes})
 
 
 def location_ids(connection: Connection, brand: int, codes: Iterable[str]) -> dict[str, int]:
     """Ids by code. Missing ones are made, with the code for a name."""
-    return _ensure(connection, Location, brand, {code: {"name": code} for code in codes})
+    return _ensure(connection, "locations", brand, {code: {"name": code} for code in codes})
 
 
-def _ensure(
-    connection: Connection,
-    model: type[Channel] | type[Location],
-    brand: int,
-    wanted: dict[str, dict[str, str]],
-) -> dict[str, int]:
-    query = select(model.code, model.id).where(model.brand_id == brand)
-    known = {code: id for code, id in connection.execute(query)}
-    missing = [{"brand_id": brand, "code": code, **values} for code, values in wanted.items() if code not in known]
-    if missing:
-        connection.execute(insert(model), missing)
-        known = {code: id for code, id in connection.execute(query)}
+def _ensure(connection: Connection, table: str, brand: int, wanted: dict[str, dict[str, str]]) -> dict[str, int]:
+    query = text(f"SELECT code, id FROM {table} WHERE brand_id = :brand")
+    known = dict(connection.execute(query, {"brand": brand}).tuples().all())
+    for code in wanted.keys() - known.keys():
+        known[code] = insert_row(connection, table, {"brand_id": brand, "code": code, **wanted[code]})
     return known

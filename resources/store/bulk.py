@@ -4,6 +4,8 @@ Belongs here: the transport. Does not belong here: which rows go where (`orders`
 """
 
 import io
+import json
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import polars as pl
@@ -13,19 +15,18 @@ from sqlalchemy import Connection, Executable, text
 CHUNK_ROWS = 50_000
 
 
-def insert_frame(connection: Connection, table: Any, frame: pl.DataFrame) -> None:
+def insert_frame(connection: Connection, table: str, frame: pl.DataFrame) -> None:
     """Insert every row of `frame`, whose columns are columns of `table`. Instants must be UTC.
 
     Raises the driver's IntegrityError when a row breaks a constraint; nothing of the transaction is then kept.
     """
-    name = table if isinstance(table, str) else table.name
     cursor = cast(Any, connection.connection).cursor()
     for chunk in frame.iter_slices(CHUNK_ROWS):
         if connection.dialect.name == "sqlite":
-            _insert_sqlite(cursor, name, chunk)
+            _insert_sqlite(cursor, table, chunk)
         else:
             buffer = io.BytesIO(_as_text(chunk).write_csv(include_header=False).encode())
-            cursor.copy_expert(f'COPY "{name}" ({_quoted(frame.columns)}) FROM STDIN (FORMAT csv)', buffer)
+            cursor.copy_expert(f'COPY "{table}" ({_quoted(frame.columns)}) FROM STDIN (FORMAT csv)', buffer)
     cursor.close()
 
 
@@ -51,21 +52,43 @@ def _quoted(columns: list[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
+def insert_row(connection: Connection, table: str, values: dict[str, Any]) -> int:
+    """Insert one row and return its id. Dates, instants and JSON are bound as the column types of the models write them."""
+    marks = ", ".join(f":{name}" for name in values)
+    statement = f'INSERT INTO "{table}" ({_quoted(list(values))}) VALUES ({marks}) RETURNING id'
+    return connection.execute(text(statement), bind(connection, values)).scalar_one()
+
+
+def bind(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a textual statement: dicts as JSON, and for SQLite dates and instants as its text."""
+    return {name: _bound(value, connection.dialect.name == "sqlite") for name, value in values.items()}
+
+
+def _bound(value: Any, sqlite: bool) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if sqlite and isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    if sqlite and isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
 def upsert_frame(
-    connection: Connection, table: Any, frame: pl.DataFrame, key: list[str], update: dict[str, str]
+    connection: Connection, table: str, frame: pl.DataFrame, key: list[str], update: dict[str, str]
 ) -> None:
     """Insert the rows of `frame`; where `key` is already there, set `update`, SQL expressions by column, instead.
 
     An expression names the row's own value as `excluded.x` and the stored one as `table.x`. Nothing to update: keep the row.
     """
-    staging = f"staging_{table.name}"
+    staging = f"staging_{table}"
     columns = _quoted(frame.columns)
-    connection.execute(text(f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table.name}" WHERE 1 = 0'))
+    connection.execute(text(f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table}" WHERE 1 = 0'))
     insert_frame(connection, staging, frame)
     action = "UPDATE SET " + ", ".join(f'"{c}" = {e}' for c, e in update.items()) if update else "NOTHING"
     connection.execute(
         text(
-            f'INSERT INTO "{table.name}" ({columns}) SELECT {columns} FROM {staging} WHERE true '
+            f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM {staging} WHERE true '
             f"ON CONFLICT ({', '.join(key)}) DO {action}"
         )
     )
@@ -83,7 +106,7 @@ def read_frame(
     Dates and instants come back as such on both databases; instants in UTC.
     """
     statement = text(query) if isinstance(query, str) else query
-    cursor = connection.execute(statement, parameters or {})
+    cursor = connection.execute(statement, bind(connection, parameters or {}))
     rows = [tuple(row) for row in cursor]
     if connection.dialect.name != "sqlite":
         return pl.DataFrame(rows, schema=schema, orient="row")

@@ -6,7 +6,6 @@ import polars as pl
 from sqlalchemy import Connection
 
 from resources.store.bulk import read_frame, upsert_frame
-from resources.store.models import Product, Sku, SkuCost
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
 
 CATALOG: dict[str, pl.DataType] = {
@@ -64,9 +63,9 @@ def write_catalog(connection: Connection, brand: int, rows: pl.DataFrame) -> tup
     )
     kept = [c for c in skus.columns if c not in ("brand_id", "sku", "updated_at")]
     update = {c: f"coalesce(excluded.{c}, skus.{c})" for c in kept} | {"updated_at": "excluded.updated_at"}
-    upsert_frame(connection, Sku.__table__, skus, ["brand_id", "sku"], update)
+    upsert_frame(connection, "skus", skus, ["brand_id", "sku"], update)
     _write_costs(connection, brand, rows)
-    known = rows["sku"].is_in(before.implode()).sum()
+    known = rows.filter(pl.col("sku").is_in(before.to_list())).height
     return rows.height - known, known
 
 
@@ -107,7 +106,7 @@ def write_reorder_points(connection: Connection, brand: int, points: pl.DataFram
         "reorder_point_source": f"CASE WHEN {manual} THEN 'manual' ELSE 'plan' END",
         "updated_at": "excluded.updated_at",
     }
-    upsert_frame(connection, Sku.__table__, rows, ["brand_id", "sku"], update)
+    upsert_frame(connection, "skus", rows, ["brand_id", "sku"], update)
 
 
 def _write_products(connection: Connection, brand: int, rows: pl.DataFrame) -> None:
@@ -127,7 +126,7 @@ def _write_products(connection: Connection, brand: int, rows: pl.DataFrame) -> N
     )
     names = products.columns[2:]
     update = {name: f"coalesce(excluded.{name}, products.{name})" for name in names}
-    upsert_frame(connection, Product.__table__, products, ["brand_id", "code"], update)
+    upsert_frame(connection, "products", products, ["brand_id", "code"], update)
 
 
 def _write_costs(connection: Connection, brand: int, rows: pl.DataFrame) -> None:
@@ -142,4 +141,4 @@ def _write_costs(connection: Connection, brand: int, rows: pl.DataFrame) -> None
         "currency",
     )
     update = {"cost_minor": "excluded.cost_minor", "currency": "excluded.currency"}
-    upsert_frame(connection, SkuCost.__table__, table, ["sku_id", "valid_from"], update)
+    upsert_frame(connection, "sku_costs", table, ["sku_id", "valid_from"], update)

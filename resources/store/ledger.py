@@ -10,8 +10,7 @@ import polars as pl
 from sqlalchemy import Connection, text
 
 from resources.store.bulk import insert_frame, read_frame, upsert_frame
-from resources.store.models import Account, JournalEntry, Posting
-from resources.store.orders import DAY, INSTANT, INT, TEXT, days_between
+from resources.store.orders import DAY, INSTANT, INT, TEXT
 
 POSTINGS: dict[str, pl.DataType] = {
     "posting_id": INT,
@@ -35,9 +34,9 @@ _KEY = ["order_id", "day", "account", "currency"]
 def write_accounts(connection: Connection, brand: int, accounts: pl.DataFrame) -> dict[str, int]:
     """Make the chart of accounts (code, name, type) stand in the store. Returns ids by code."""
     rows = accounts.select(pl.lit(brand, INT).alias("brand_id"), "code", "name", "type")
-    upsert_frame(connection, Account.__table__, rows, ["brand_id", "code"], {"name": "excluded.name"})
+    upsert_frame(connection, "accounts", rows, ["brand_id", "code"], {"name": "excluded.name"})
     found = connection.execute(text("SELECT code, id FROM accounts WHERE brand_id = :brand"), {"brand": brand})
-    return {code: id for code, id in found}
+    return dict(found.tuples().all())
 
 
 def post(
@@ -66,7 +65,7 @@ def post(
     rows = delta.join(entries, on=["order_id", "day"]).sort("entry_id", "account", "currency")
     insert_frame(
         connection,
-        Posting.__table__,
+        "postings",
         rows.select(
             pl.lit(brand, INT).alias("brand_id"),
             "entry_id",
@@ -92,7 +91,7 @@ def read_postings(connection: Connection, brand: int, first: date, last: date) -
         WHERE e.brand_id = :brand AND e.entry_date BETWEEN :first AND :last
         ORDER BY p.id
     """
-    return read_frame(connection, query, POSTINGS, {"brand": brand, **days_between(connection, first, last)})
+    return read_frame(connection, query, POSTINGS, {"brand": brand, "first": first, "last": last})
 
 
 def _posted(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
@@ -104,7 +103,7 @@ def _posted(connection: Connection, brand: int, first: date, last: date) -> pl.D
         GROUP BY e.order_id, e.entry_date, a.code, p.currency
     """
     schema = {"order_id": INT, "day": DAY, "account": TEXT, "currency": TEXT, "posted_minor": INT, "posted_base": INT}
-    return read_frame(connection, query, schema, {"brand": brand, **days_between(connection, first, last)})
+    return read_frame(connection, query, schema, {"brand": brand, "first": first, "last": last})
 
 
 def _append_entries(connection: Connection, brand: int, delta: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
@@ -113,8 +112,9 @@ def _append_entries(connection: Connection, brand: int, delta: pl.DataFrame, fir
         SELECT order_id, entry_date, count(*) FROM journal_entries
         WHERE brand_id = :brand AND entry_date BETWEEN :first AND :last AND order_id IS NOT NULL GROUP BY order_id, entry_date
     """
-    days = days_between(connection, first, last)
-    earlier = read_frame(connection, query, {"order_id": INT, "day": DAY, "earlier": INT}, {"brand": brand, **days})
+    earlier = read_frame(
+        connection, query, {"order_id": INT, "day": DAY, "earlier": INT}, {"brand": brand, "first": first, "last": last}
+    )
     wanted = delta.select("order_id", "day").unique().sort("day", "order_id")
     numbered = wanted.join(earlier, on=["order_id", "day"], how="left", maintain_order="left")
     count = pl.col("earlier").fill_null(0)
@@ -123,7 +123,7 @@ def _append_entries(connection: Connection, brand: int, delta: pl.DataFrame, fir
     now = pl.lit(datetime.now(UTC)).cast(INSTANT)
     insert_frame(
         connection,
-        JournalEntry.__table__,
+        "journal_entries",
         numbered.select(
             pl.lit(brand, INT).alias("brand_id"),
             key.alias("key"),

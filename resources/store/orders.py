@@ -6,14 +6,12 @@ Does not belong here: what a line of a file means (`assets/ingestion`), or a led
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
 from resources.store.brands import channel_ids, location_ids
-from resources.store.bulk import insert_frame, read_frame, upsert_frame
-from resources.store.models import Customer, CustomerProfile, Import, Order, OrderLine, Sku, Transaction
+from resources.store.bulk import insert_frame, insert_row, read_frame, upsert_frame
 
 INT, TEXT, DAY, INSTANT = pl.Int64(), pl.String(), pl.Date(), pl.Datetime("us", "UTC")
 _IDENTITY = ["order_id", "code", "quantity", "unit_price_micros", "occurrence"]
@@ -80,7 +78,7 @@ def write_order_lines(connection: Connection, brand: int, record: ImportRecord, 
     skus = ensure_skus(connection, brand, missing.filter(pl.col("sku").is_not_null()).select("sku", name="description"))
     insert_frame(
         connection,
-        OrderLine.__table__,
+        "order_lines",
         missing.select(
             pl.lit(brand, INT).alias("brand_id"),
             "order_id",
@@ -117,7 +115,7 @@ def read_order_lines(connection: Connection, brand: int, first: date, last: date
         WHERE l.brand_id = :brand AND l.local_date BETWEEN :first AND :last
         ORDER BY l.id
     """
-    return read_frame(connection, query, ORDER_LINES, {"brand": brand, **days_between(connection, first, last)})
+    return read_frame(connection, query, ORDER_LINES, {"brand": brand, "first": first, "last": last})
 
 
 def line_days(connection: Connection, brand: int) -> pl.DataFrame:
@@ -135,14 +133,14 @@ def ensure_skus(connection: Connection, brand: int, wanted: pl.DataFrame) -> dic
     if missing.height:
         now = pl.lit(datetime.now(UTC)).cast(INSTANT)
         rows = missing.select(pl.lit(brand, INT).alias("brand_id"), "sku", "name", now.alias("updated_at"))
-        insert_frame(connection, Sku.__table__, rows)
+        insert_frame(connection, "skus", rows)
         known = _sku_ids(connection, brand)
     return known
 
 
 def _sku_ids(connection: Connection, brand: int) -> dict[str, int]:
     rows = connection.execute(text("SELECT sku, id FROM skus WHERE brand_id = :brand"), {"brand": brand})
-    return {sku: id for sku, id in rows}
+    return dict(rows.tuples().all())
 
 
 def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
@@ -158,7 +156,7 @@ def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> t
         customers = _ensure_customers(connection, brand, lines)
         insert_frame(
             connection,
-            Order.__table__,
+            "orders",
             missing.select(
                 pl.lit(brand, INT).alias("brand_id"),
                 "channel_id",
@@ -192,24 +190,24 @@ def _ensure_customers(connection: Connection, brand: int, lines: pl.DataFrame) -
     brand_column = pl.lit(brand, INT).alias("brand_id")
     insert_frame(
         connection,
-        Customer.__table__,
+        "customers",
         missing.select(brand_column, pl.col("customer").alias("external_id"), pl.col("local_date").alias("first_seen")),
     )
     known = _customer_ids(connection, brand)
     profiles = missing.filter(pl.any_horizontal(pl.col("email", "name", "phone").is_not_null()))
     ids = pl.col("customer").replace_strict(known, return_dtype=INT).alias("customer_id")
-    insert_frame(connection, CustomerProfile.__table__, profiles.select(ids, brand_column, "email", "name", "phone"))
+    insert_frame(connection, "customer_profiles", profiles.select(ids, brand_column, "email", "name", "phone"))
     return known
 
 
 def _customer_ids(connection: Connection, brand: int) -> dict[str, int]:
     rows = connection.execute(text("SELECT external_id, id FROM customers WHERE brand_id = :brand"), {"brand": brand})
-    return {external: id for external, id in rows}
+    return dict(rows.tuples().all())
 
 
 def _not_yet_written(connection: Connection, brand: int, lines: pl.DataFrame) -> pl.DataFrame:
     # A line keeps its day whatever file it comes in; totals of an order may come on a later day than before.
-    days = days_between(connection, lines["local_date"].min(), lines["local_date"].max())  # pyright: ignore[reportArgumentType]
+    days = {"first": lines["local_date"].min(), "last": lines["local_date"].max()}
     query = """
         SELECT order_id, code, quantity, unit_price_micros, occurrence, amount_minor FROM order_lines
         WHERE brand_id = :brand AND local_date BETWEEN :first AND :last
@@ -255,7 +253,7 @@ def _record_import(connection: Connection, brand: int, record: ImportRecord, wri
         "rows_known": written.known,
         "rows_quarantined": record.rows_quarantined,
     }
-    return connection.execute(insert(Import).values(values)).inserted_primary_key[0]
+    return insert_row(connection, "imports", values)
 
 
 def _move_stock(connection: Connection, brand: int, after_line: int, lines: pl.DataFrame) -> None:
@@ -303,11 +301,4 @@ def _book_transactions(connection: Connection, brand: int, lines: pl.DataFrame) 
         .with_columns(pl.lit(brand, INT).alias("brand_id"))
     )
     sums = {"amount_minor": "transactions.amount_minor + excluded.amount_minor"}
-    upsert_frame(connection, Transaction.__table__, typed, ["brand_id", "order_id", "type"], sums)
-
-
-def days_between(connection: Connection, first: date, last: date) -> dict[str, Any]:
-    """The bounds of a BETWEEN on a date column, as the database writes dates."""
-    if connection.dialect.name == "sqlite":
-        return {"first": first.isoformat(), "last": last.isoformat()}
-    return {"first": first, "last": last}
+    upsert_frame(connection, "transactions", typed, ["brand_id", "order_id", "type"], sums)

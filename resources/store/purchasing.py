@@ -3,12 +3,11 @@
 from datetime import UTC, date, datetime
 
 import polars as pl
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from resources.store.bulk import insert_frame, read_frame
-from resources.store.models import PurchaseOrder, PurchaseOrderLine
-from resources.store.models.purchasing import OPEN_STATES
+from resources.store.bulk import insert_frame, insert_row, read_frame
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
+from resources.store.vocabulary import OPEN_STATES
 
 ORDERS: dict[str, pl.DataType] = {
     "number": TEXT,
@@ -53,7 +52,7 @@ def draft_orders(connection: Connection, brand: int, needs: pl.DataFrame, planne
         order = _insert_order(connection, brand, supplier, lines["expected_on"].max())  # pyright: ignore[reportArgumentType]
         insert_frame(
             connection,
-            PurchaseOrderLine.__table__,
+            "purchase_order_lines",
             lines.select(
                 pl.lit(brand, INT).alias("brand_id"),
                 pl.lit(order, INT).alias("purchase_order_id"),
@@ -88,4 +87,4 @@ def _insert_order(connection: Connection, brand: int, supplier: object, expected
         "created_at": datetime.now(UTC),
         "expected_on": expected_on,
     }
-    return connection.execute(insert(PurchaseOrder).values(values)).inserted_primary_key[0]
+    return insert_row(connection, "purchase_orders", values)

@@ -6,7 +6,6 @@ import polars as pl
 from sqlalchemy import Connection
 
 from resources.store.bulk import read_frame, upsert_frame
-from resources.store.models import FxRate
 from resources.store.orders import DAY, INSTANT, INT, TEXT
 
 RATES: dict[str, pl.DataType] = {
@@ -35,9 +34,7 @@ def write_rates(connection: Connection, brand: int, rows: pl.DataFrame) -> tuple
         now.alias("fetched_at"),
     )
     key = ["brand_id", "base", "quote", "rate_date", "source"]
-    upsert_frame(
-        connection, FxRate.__table__, table, key, {"rate": "excluded.rate", "fetched_at": "excluded.fetched_at"}
-    )
+    upsert_frame(connection, "fx_rates", table, key, {"rate": "excluded.rate", "fetched_at": "excluded.fetched_at"})
     new = read_rates(connection, brand).height - before
     return new, rows.height - new
 

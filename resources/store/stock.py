@@ -1,15 +1,13 @@
 """Stock movements: written from files, summed to levels; the alerts that low levels raise."""
 
 from datetime import UTC, date, datetime
-from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, text
 
 from resources.store.brands import location_ids
-from resources.store.bulk import insert_frame, read_frame
-from resources.store.models import Alert, StockMovement
-from resources.store.orders import DAY, INSTANT, INT, TEXT, days_between, ensure_skus
+from resources.store.bulk import bind, insert_frame, read_frame
+from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
 
 MOVEMENTS: dict[str, pl.DataType] = {
     "movement_id": INT,
@@ -59,7 +57,7 @@ def write_movements(connection: Connection, brand: int, rows: pl.DataFrame, defa
     new = keyed.join(known, on="import_key", how="anti", maintain_order="left")
     insert_frame(
         connection,
-        StockMovement.__table__,
+        "stock_movements",
         new.select(
             pl.lit(brand, INT).alias("brand_id"),
             pl.col("sku").replace_strict(skus, return_dtype=INT).alias("sku_id"),
@@ -82,7 +80,7 @@ def read_movements(connection: Connection, brand: int, first: date, last: date) 
         FROM stock_movements m JOIN skus s ON s.id = m.sku_id JOIN locations l ON l.id = m.location_id
         WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last ORDER BY m.id
     """
-    return read_frame(connection, query, MOVEMENTS, {"brand": brand, **days_between(connection, first, last)})
+    return read_frame(connection, query, MOVEMENTS, {"brand": brand, "first": first, "last": last})
 
 
 def movement_days(connection: Connection, brand: int) -> pl.DataFrame:
@@ -141,10 +139,10 @@ def raise_alerts(connection: Connection, brand: int, low: pl.DataFrame) -> list[
     if over.len():
         connection.execute(
             text(f"UPDATE alerts SET status = 'resolved', resolved_at = :now WHERE id IN ({','.join(map(str, over))})"),
-            {"now": _instant(connection)},
+            bind(connection, {"now": datetime.now(UTC)}),
         )
     new = wanted.join(unresolved, on=["sku_id", "kind"], how="anti", maintain_order="left")
-    insert_frame(connection, Alert.__table__, new)
+    insert_frame(connection, "alerts", new)
     return _unresolved_alerts(connection, brand)["id"].to_list()
 
 
@@ -161,8 +159,3 @@ def read_alerts(connection: Connection, brand: int) -> pl.DataFrame:
 def _unresolved_alerts(connection: Connection, brand: int) -> pl.DataFrame:
     query = "SELECT id, sku_id, kind FROM alerts WHERE brand_id = :brand AND status <> 'resolved' ORDER BY id"
     return read_frame(connection, query, {"id": INT, "sku_id": INT, "kind": TEXT}, {"brand": brand})
-
-
-def _instant(connection: Connection) -> Any:
-    now = datetime.now(UTC)
-    return now.strftime("%Y-%m-%d %H:%M:%S.%f") if connection.dialect.name == "sqlite" else now

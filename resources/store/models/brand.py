@@ -6,19 +6,7 @@ from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Code, Currency, Id, one_of, refers_to
-
-CHANNEL_KINDS = (
-    "online_store",
-    "physical_store",
-    "marketplace",
-    "social_commerce",
-    "wholesale",
-    "b2b",
-    "woocommerce",
-    "shopify",
-    "amazon",
-    "ebay",
-)
+from resources.store.vocabulary import CHANNEL_KINDS
 
 
 class Brand(Base):

@@ -6,23 +6,7 @@ from sqlalchemy import BigInteger, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Code, Currency, Id, MinorUnits, names, one_of, refers_to
-
-LINE_KINDS = (
-    "goods",
-    "gift",
-    "stock_adjustment",
-    "shipping",
-    "discount",
-    "tax",
-    "gift_card",
-    "refund",
-    "fee",
-    "adjustment",
-    "bad_debt",
-    "sample",
-    "other",
-    "test",
-)
+from resources.store.vocabulary import LINE_KINDS
 
 
 class Import(Base):

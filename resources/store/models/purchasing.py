@@ -6,8 +6,7 @@ from sqlalchemy import BigInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Code, Id, one_of, refers_to
-
-OPEN_STATES = ("draft", "approved", "ordered")
+from resources.store.vocabulary import OPEN_STATES
 
 
 class PurchaseOrder(Base):

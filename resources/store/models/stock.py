@@ -6,19 +6,9 @@ from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Id, names, one_of, refers_to
+from resources.store.vocabulary import MOVEMENT_KINDS
 
 _IMPORTED = text("import_key IS NOT NULL")
-MOVEMENT_KINDS = (
-    "opening",
-    "receipt",
-    "sale",
-    "return",
-    "gift",
-    "adjustment",
-    "write_off",
-    "transfer",
-    "reservation",
-)
 
 
 class StockMovement(Base):

@@ -1,0 +1,42 @@
+"""The words that columns are held to: kinds of channels, movements and lines, states of purchase orders."""
+
+CHANNEL_KINDS = (
+    "online_store",
+    "physical_store",
+    "marketplace",
+    "social_commerce",
+    "wholesale",
+    "b2b",
+    "woocommerce",
+    "shopify",
+    "amazon",
+    "ebay",
+)
+MOVEMENT_KINDS = (
+    "opening",
+    "receipt",
+    "sale",
+    "return",
+    "gift",
+    "adjustment",
+    "write_off",
+    "transfer",
+    "reservation",
+)
+LINE_KINDS = (
+    "goods",
+    "gift",
+    "stock_adjustment",
+    "shipping",
+    "discount",
+    "tax",
+    "gift_card",
+    "refund",
+    "fee",
+    "adjustment",
+    "bad_debt",
+    "sample",
+    "other",
+    "test",
+)
+OPEN_STATES = ("draft", "approved", "ordered")
