@@ -11,13 +11,13 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-import fsspec
 import polars as pl
 
 if TYPE_CHECKING:
@@ -40,7 +40,12 @@ class Lake:
 
     @cached_property
     def filesystem(self) -> Any:
-        return fsspec.filesystem(self.root.split("://", 1)[0] if "://" in self.root else "file")
+        import fsspec
+
+        if self.is_local:
+            return fsspec.filesystem("file")
+        # What other processes write must be seen, so nothing that was listed is remembered.
+        return fsspec.filesystem(self.root.split("://", 1)[0], use_listings_cache=False)
 
     @property
     def is_local(self) -> bool:
@@ -91,11 +96,12 @@ class Lake:
             raise MissingAsset(
                 f"the asset {asset!r} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
             )
-        paths = [self.path(asset, key) for key in wanted]
-        if self.is_local:
-            return pl.scan_parquet(paths, missing_columns="insert", extra_columns="ignore")
-        frames = [pl.read_parquet(io.BytesIO(self.filesystem.cat_file(path))) for path in paths]
-        return pl.concat(frames, how="diagonal").lazy()
+        # Whoever opens a path more than once may find it replaced in between; bytes stay what they are.
+        sources = [io.BytesIO(self._content(self.path(asset, key))) for key in wanted]
+        columns: dict[str, Any] = {}
+        for source in sources:
+            columns |= pl.read_parquet_schema(source)
+        return pl.scan_parquet(sources, schema=columns, missing_columns="insert")
 
     def read(self, asset: str, partitions: Iterable[str] | None = None) -> pl.DataFrame:
         """Like `scan`, read."""
@@ -108,25 +114,25 @@ class Lake:
         """
         import duckdb
 
-        with self.connect(set(re.findall(r"[a-z_]+", query))) as connection:
+        with self.connect(set(re.findall(r"\w+", query))) as connection:
             try:
                 return connection.sql(query, params=list(parameters) or None).pl()
             except duckdb.CatalogException as error:
                 raise MissingAsset(f"{str(error).splitlines()[0]} Run `luxauto refresh` to materialize it.") from error
 
     def connect(self, assets: Iterable[str] | None = None) -> "DuckDBPyConnection":
-        """A DuckDB in memory with a view for each materialized asset, or for those of `assets` that are."""
+        """A DuckDB in memory with a view for each materialized asset, or for those of `assets` that are.
+
+        The views show the files as they were at this moment, whatever is written meanwhile.
+        """
         import duckdb
 
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'")
-        if not self.is_local:
-            connection.register_filesystem(self.filesystem)
         for asset in self.assets() if assets is None else sorted(set(assets) & set(self.assets())):
-            pattern = f"{self._duckdb_folder(asset)}/*{SUFFIX}".replace("'", "''")
-            connection.execute(
-                f"CREATE VIEW \"{asset}\" AS SELECT * FROM read_parquet('{pattern}', union_by_name = true)"
-            )
+            # The folder of an asset whose first write was killed holds nothing yet.
+            with suppress(MissingAsset):
+                connection.register(asset, self.scan(asset))
         return connection
 
     def assets(self) -> list[str]:
@@ -138,6 +144,5 @@ class Lake:
         names = (os.path.basename(str(e["name"]).rstrip("/")) for e in entries if e["type"] == "directory")
         return sorted(name for name in names if not name.startswith("_"))
 
-    def _duckdb_folder(self, asset: str) -> str:
-        protocol = "" if self.is_local else self.root.split("://", 1)[0] + "://"
-        return protocol + self.folder(asset)
+    def _content(self, path: str) -> bytes:
+        return Path(path).read_bytes() if self.is_local else self.filesystem.cat_file(path)

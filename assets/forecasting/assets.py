@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from assets.forecasting.demand import DEMAND_SCHEMA, weekly_demand
-from assets.forecasting.forecast import FORECAST_SCHEMA, SCORE_SCHEMA, forecast_demand, total_fan
+from assets.forecasting.schemas import FORECAST_SCHEMA, SCORE_SCHEMA
 from assets.presentation import asset_options, metadata_of, result
 from resources.store.brand_store import BrandStore
 
@@ -42,6 +42,8 @@ def demand_forecasts(
     context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore], demand_history: pl.DataFrame
 ) -> Iterator[dg.Output[pl.DataFrame]]:
     """Prophet and last year's weeks beside the recent mean, the best per SKU by a rolling-origin backtest."""
+    from assets.forecasting.forecast import forecast_demand, total_fan
+
     context.log.info(f"forecasting {demand_history['sku'].n_unique()} SKUs")
     made = forecast_demand(demand_history, prophet_skus=store.settings.prophet_skus)
     fan = total_fan(made.forecasts, demand_history)

@@ -1,7 +1,7 @@
 """Rules that a forecast must keep."""
 
 from assets.expectations import Rule, sql_check, suite
-from assets.forecasting.forecast import FORECAST_SCHEMA
+from assets.forecasting.schemas import FORECAST_SCHEMA
 
 forecast_suite = suite(
     "demand_forecast",

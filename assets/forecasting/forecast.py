@@ -13,35 +13,9 @@ import polars as pl
 
 from assets.forecasting.backtest import backtest, cut_folds
 from assets.forecasting.models import INTERVAL_LEVEL, Units, mean_of_recent, z_of_level
+from assets.forecasting.schemas import FAN_SCHEMA, FORECAST_SCHEMA, SCORE_SCHEMA
 from assets.forecasting.selection import Selection, Series, select_model
 
-FORECAST_SCHEMA: dict[str, pl.DataType] = {
-    "sku": pl.String(),
-    "model": pl.String(),
-    "week": pl.Date(),
-    "step": pl.Int64(),
-    "mean": pl.Float64(),
-    "lower": pl.Float64(),
-    "upper": pl.Float64(),
-    "level": pl.Float64(),
-}
-SCORE_SCHEMA: dict[str, pl.DataType] = {
-    "sku": pl.String(),
-    "model": pl.String(),
-    "wape": pl.Float64(),
-    "rmsse": pl.Float64(),
-    "bias": pl.Float64(),
-    "folds": pl.Int64(),
-    "chosen": pl.Boolean(),
-    "reason": pl.String(),
-}
-FAN_SCHEMA: dict[str, pl.DataType] = {
-    "week": pl.Date(),
-    "actual": pl.Float64(),
-    "mean": pl.Float64(),
-    "lower": pl.Float64(),
-    "upper": pl.Float64(),
-}
 HISTORY_COLUMNS = ("sku", "week", "units_sold")
 
 HORIZON_WEEKS = 13

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from resources.settings import Settings
 from resources.store.brands import brand_id, find_brand
 from resources.store.engine import Store
 from resources.vault import Vault
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class BrandStore:
         return Vault(self.settings.home)
 
     @contextmanager
-    def read(self) -> Iterator[tuple[Connection, int]]:
+    def read(self) -> Iterator[tuple["Connection", int]]:
         """A consistent view of the store and the brand's id."""
         with self.store.engine.connect() as connection, connection.begin():
             brand = find_brand(connection, self.settings.brand)
@@ -35,7 +37,7 @@ class BrandStore:
             yield made
 
     @contextmanager
-    def write(self) -> Iterator[tuple[Connection, int]]:
+    def write(self) -> Iterator[tuple["Connection", int]]:
         """One transaction that no other writer of the brand overlaps, and the brand's id."""
         with self.store.write(f"brand:{self.settings.brand}") as connection:
             yield connection, brand_id(connection, self.settings)

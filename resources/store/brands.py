@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-
-from sqlalchemy import Connection, text
+from typing import TYPE_CHECKING
 
 from resources.settings import Settings
-from resources.store.bulk import insert_row
+from resources.store.bulk import ids_by_code, insert_row, run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
-def find_brand(connection: Connection, slug: str) -> int | None:
+def find_brand(connection: "Connection", slug: str) -> int | None:
     """Id of a brand that has been made."""
-    return connection.scalar(text("SELECT id FROM brands WHERE slug = :slug"), {"slug": slug})
+    return run(connection, "SELECT id FROM brands WHERE slug = :slug", {"slug": slug}).scalar()
 
 
-def brand_id(connection: Connection, settings: Settings) -> int:
+def brand_id(connection: "Connection", settings: Settings) -> int:
     """Id of the settings' brand, which is made on first use."""
     found = find_brand(connection, settings.brand)
     if found is not None:
@@ -30,19 +32,18 @@ def brand_id(connection: Connection, settings: Settings) -> int:
     return insert_row(connection, "brands", row)
 
 
-def channel_ids(connection: Connection, brand: int, codes: Iterable[str]) -> dict[str, int]:
+def channel_ids(connection: "Connection", brand: int, codes: Iterable[str]) -> dict[str, int]:
     """Ids by code; a channel's code is its kind. Missing ones are made."""
     return _ensure(connection, "channels", brand, {code: {"kind": code} for code in codes})
 
 
-def location_ids(connection: Connection, brand: int, codes: Iterable[str]) -> dict[str, int]:
+def location_ids(connection: "Connection", brand: int, codes: Iterable[str]) -> dict[str, int]:
     """Ids by code. Missing ones are made, with the code for a name."""
     return _ensure(connection, "locations", brand, {code: {"name": code} for code in codes})
 
 
-def _ensure(connection: Connection, table: str, brand: int, wanted: dict[str, dict[str, str]]) -> dict[str, int]:
-    query = text(f"SELECT code, id FROM {table} WHERE brand_id = :brand")
-    known = dict(connection.execute(query, {"brand": brand}).tuples().all())
+def _ensure(connection: "Connection", table: str, brand: int, wanted: dict[str, dict[str, str]]) -> dict[str, int]:
+    known = ids_by_code(connection, f"SELECT code, id FROM {table} WHERE brand_id = :brand", {"brand": brand})
     for code in wanted.keys() - known.keys():
         known[code] = insert_row(connection, table, {"brand_id": brand, "code": code, **wanted[code]})
     return known

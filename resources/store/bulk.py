@@ -1,21 +1,25 @@
 """Moving whole frames into and out of the store: COPY on PostgreSQL, executemany on SQLite.
 
-Belongs here: the transport. Does not belong here: which rows go where (`orders`, `stock`, …).
+Belongs here: the transport, and the one place where a textual statement is run: SQLAlchemy is imported here, when the first
+statement runs, so that a code location which only defines assets does not pay for it.
+Does not belong here: which rows go where (`orders`, `stock`, …).
 """
 
 import io
 import json
 from datetime import UTC, date, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 from polars import selectors as cs
-from sqlalchemy import Connection, Executable, text
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult
 
 CHUNK_ROWS = 50_000
 
 
-def insert_frame(connection: Connection, table: str, frame: pl.DataFrame) -> None:
+def insert_frame(connection: "Connection", table: str, frame: pl.DataFrame) -> None:
     """Insert every row of `frame`, whose columns are columns of `table`. Instants must be UTC.
 
     Raises the driver's IntegrityError when a row breaks a constraint; nothing of the transaction is then kept.
@@ -52,16 +56,19 @@ def _quoted(columns: list[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
-def insert_row(connection: Connection, table: str, values: dict[str, Any]) -> int:
+def insert_row(connection: "Connection", table: str, values: dict[str, Any]) -> int:
     """Insert one row and return its id. Dates, instants and JSON are bound as the column types of the models write them."""
     marks = ", ".join(f":{name}" for name in values)
     statement = f'INSERT INTO "{table}" ({_quoted(list(values))}) VALUES ({marks}) RETURNING id'
-    return connection.execute(text(statement), bind(connection, values)).scalar_one()
+    return run(connection, statement, values).scalar_one()
 
 
-def bind(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a textual statement: dicts as JSON, and for SQLite dates and instants as its text."""
-    return {name: _bound(value, connection.dialect.name == "sqlite") for name, value in values.items()}
+def run(connection: "Connection", statement: str, values: dict[str, Any] | None = None) -> "CursorResult[Any]":
+    """Execute SQL with `:name` parameters: dicts are bound as JSON, and for SQLite dates and instants as its text."""
+    from sqlalchemy import text
+
+    sqlite = connection.dialect.name == "sqlite"
+    return connection.execute(text(statement), {name: _bound(value, sqlite) for name, value in (values or {}).items()})
 
 
 def _bound(value: Any, sqlite: bool) -> Any:
@@ -74,8 +81,13 @@ def _bound(value: Any, sqlite: bool) -> Any:
     return value
 
 
+def ids_by_code(connection: "Connection", query: str, values: dict[str, Any]) -> dict[str, int]:
+    """Rows of two columns, a code and an id, as a mapping."""
+    return {str(code): int(id) for code, id in run(connection, query, values)}
+
+
 def upsert_frame(
-    connection: Connection, table: str, frame: pl.DataFrame, key: list[str], update: dict[str, str]
+    connection: "Connection", table: str, frame: pl.DataFrame, key: list[str], update: dict[str, str]
 ) -> None:
     """Insert the rows of `frame`; where `key` is already there, set `update`, SQL expressions by column, instead.
 
@@ -83,21 +95,20 @@ def upsert_frame(
     """
     staging = f"staging_{table}"
     columns = _quoted(frame.columns)
-    connection.execute(text(f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table}" WHERE 1 = 0'))
+    run(connection, f'CREATE TEMPORARY TABLE {staging} AS SELECT {columns} FROM "{table}" WHERE 1 = 0')
     insert_frame(connection, staging, frame)
     action = "UPDATE SET " + ", ".join(f'"{c}" = {e}' for c, e in update.items()) if update else "NOTHING"
-    connection.execute(
-        text(
-            f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM {staging} WHERE true '
-            f"ON CONFLICT ({', '.join(key)}) DO {action}"
-        )
+    run(
+        connection,
+        f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM {staging} WHERE true '
+        f"ON CONFLICT ({', '.join(key)}) DO {action}",
     )
-    connection.execute(text(f"DROP TABLE {staging}"))
+    run(connection, f"DROP TABLE {staging}")
 
 
 def read_frame(
-    connection: Connection,
-    query: str | Executable,
+    connection: "Connection",
+    query: str,
     schema: dict[str, pl.DataType],
     parameters: dict[str, Any] | None = None,
 ) -> pl.DataFrame:
@@ -105,8 +116,7 @@ def read_frame(
 
     Dates and instants come back as such on both databases; instants in UTC.
     """
-    statement = text(query) if isinstance(query, str) else query
-    cursor = connection.execute(statement, bind(connection, parameters or {}))
+    cursor = run(connection, query, parameters)
     rows = [tuple(row) for row in cursor]
     if connection.dialect.name != "sqlite":
         return pl.DataFrame(rows, schema=schema, orient="row")

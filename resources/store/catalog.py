@@ -1,12 +1,15 @@
 """Products, SKUs and costs: written from the catalogue file, read as frames."""
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection
 
 from resources.store.bulk import read_frame, upsert_frame
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 CATALOG: dict[str, pl.DataType] = {
     "sku": TEXT,
@@ -29,7 +32,7 @@ COSTS: dict[str, pl.DataType] = {"sku": TEXT, "valid_from": DAY, "cost_minor": I
 ALWAYS = date(1970, 1, 1)
 
 
-def write_catalog(connection: Connection, brand: int, rows: pl.DataFrame) -> tuple[int, int]:
+def write_catalog(connection: "Connection", brand: int, rows: pl.DataFrame) -> tuple[int, int]:
     """Insert or update SKUs and their products by code, and add costs. Returns (new SKUs, known SKUs).
 
     An empty cell leaves what is known. `rows` is what `normalise_reference(…, "catalog")` gives.
@@ -69,7 +72,7 @@ def write_catalog(connection: Connection, brand: int, rows: pl.DataFrame) -> tup
     return rows.height - known, known
 
 
-def read_catalog(connection: Connection, brand: int) -> pl.DataFrame:
+def read_catalog(connection: "Connection", brand: int) -> pl.DataFrame:
     """Every SKU of the brand with its product's attributes, with the columns CATALOG."""
     query = """
         SELECT s.sku, coalesce(s.name, p.name), coalesce(p.code, s.sku), p.category, p.subcategory, p.collection, s.size,
@@ -81,7 +84,7 @@ def read_catalog(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, CATALOG, {"brand": brand})
 
 
-def read_costs(connection: Connection, brand: int) -> pl.DataFrame:
+def read_costs(connection: "Connection", brand: int) -> pl.DataFrame:
     """The cost table, with the columns COSTS: unit cost in minor units from a day on."""
     query = """
         SELECT s.sku, c.valid_from, c.cost_minor, c.currency FROM sku_costs c JOIN skus s ON s.id = c.sku_id
@@ -90,7 +93,7 @@ def read_costs(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, COSTS, {"brand": brand})
 
 
-def write_reorder_points(connection: Connection, brand: int, points: pl.DataFrame) -> None:
+def write_reorder_points(connection: "Connection", brand: int, points: pl.DataFrame) -> None:
     """Keep computed reorder points (sku, reorder_point) on the SKUs, but never over one that a person set."""
     now = pl.lit(datetime.now(UTC)).cast(INSTANT)
     rows = points.filter(pl.col("reorder_point").is_not_null()).select(
@@ -109,7 +112,7 @@ def write_reorder_points(connection: Connection, brand: int, points: pl.DataFram
     upsert_frame(connection, "skus", rows, ["brand_id", "sku"], update)
 
 
-def _write_products(connection: Connection, brand: int, rows: pl.DataFrame) -> None:
+def _write_products(connection: "Connection", brand: int, rows: pl.DataFrame) -> None:
     products = (
         rows.filter(pl.col("product").is_not_null())
         .group_by("product", maintain_order=True)
@@ -129,7 +132,7 @@ def _write_products(connection: Connection, brand: int, rows: pl.DataFrame) -> N
     upsert_frame(connection, "products", products, ["brand_id", "code"], update)
 
 
-def _write_costs(connection: Connection, brand: int, rows: pl.DataFrame) -> None:
+def _write_costs(connection: "Connection", brand: int, rows: pl.DataFrame) -> None:
     costs = rows.filter(pl.col("cost_minor").is_not_null())
     ids = ensure_skus(connection, brand, costs.select("sku", name="product_name"))
     table = costs.select(

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from resources.settings import normalise_database_url
+from resources.store.bulk import run
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 60
@@ -26,29 +26,23 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Store:
-    """An open store. `session()` reads; `write()` is one exclusive transaction."""
+    """An open store: its engine reads, `write()` is one exclusive transaction."""
 
-    engine: Engine
+    engine: "Engine"
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A session for reading."""
-        with Session(self.engine) as session:
-            yield session
-
-    @contextmanager
-    def write(self, lock: str) -> Iterator[Connection]:
+    def write(self, lock: str) -> Iterator["Connection"]:
         """One transaction that no other `write` with the same lock name overlaps, in this process or another.
 
         SQLite takes its single write lock at once; PostgreSQL an advisory lock of that name. Rolled back on any error.
         """
         with self.engine.connect().execution_options(**{_IMMEDIATE: True}) as connection, connection.begin():
             if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": lock})
+                run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))", {"name": lock})
             yield connection
 
     def revision(self) -> str | None:
@@ -84,6 +78,9 @@ def open_store(database_url: str) -> Store:
 
     Raises StoreError when the server does not answer or the driver is missing.
     """
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
     url = normalise_database_url(database_url)
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +100,9 @@ def open_store(database_url: str) -> Store:
         ) from error
 
 
-def _configure_sqlite(engine: Engine) -> None:
+def _configure_sqlite(engine: "Engine") -> None:
+    from sqlalchemy import event
+
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         # SQLAlchemy's BEGIN, not the driver's: the driver's would not start one before a SELECT.
@@ -121,7 +120,7 @@ def _configure_sqlite(engine: Engine) -> None:
         cursor.close()
 
     @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
+    def _on_begin(connection: "Connection") -> None:
         # A reader that turns writer fails at once when another has written; a writer that says so early waits its turn.
         immediate = connection.get_execution_options().get(_IMMEDIATE)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -5,12 +5,15 @@ Belongs here: the tables `accounts`, `journal_entries`, `postings`. Does not bel
 """
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, text
 
-from resources.store.bulk import insert_frame, read_frame, upsert_frame
+from resources.store.bulk import ids_by_code, insert_frame, read_frame, run, upsert_frame
 from resources.store.orders import DAY, INSTANT, INT, TEXT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 POSTINGS: dict[str, pl.DataType] = {
     "posting_id": INT,
@@ -31,16 +34,15 @@ POSTINGS: dict[str, pl.DataType] = {
 _KEY = ["order_id", "day", "account", "currency"]
 
 
-def write_accounts(connection: Connection, brand: int, accounts: pl.DataFrame) -> dict[str, int]:
+def write_accounts(connection: "Connection", brand: int, accounts: pl.DataFrame) -> dict[str, int]:
     """Make the chart of accounts (code, name, type) stand in the store. Returns ids by code."""
     rows = accounts.select(pl.lit(brand, INT).alias("brand_id"), "code", "name", "type")
     upsert_frame(connection, "accounts", rows, ["brand_id", "code"], {"name": "excluded.name"})
-    found = connection.execute(text("SELECT code, id FROM accounts WHERE brand_id = :brand"), {"brand": brand})
-    return dict(found.tuples().all())
+    return ids_by_code(connection, "SELECT code, id FROM accounts WHERE brand_id = :brand", {"brand": brand})
 
 
 def post(
-    connection: Connection, brand: int, wanted: pl.DataFrame, accounts: dict[str, int], first: date, last: date
+    connection: "Connection", brand: int, wanted: pl.DataFrame, accounts: dict[str, int], first: date, last: date
 ) -> int:
     """Append what is missing so that the journal of [first, last] says just `wanted`. Returns how many entries that took.
 
@@ -78,7 +80,7 @@ def post(
     return entries.height
 
 
-def read_postings(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
+def read_postings(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
     """Postings of entries dated in [first, last], with the columns POSTINGS. Debit positive, credit negative."""
     query = """
         SELECT p.id, e.id, e.entry_date, e.recorded_at, e.order_id, o.number, c.code, e.description, a.code, a.name, a.type,
@@ -94,7 +96,7 @@ def read_postings(connection: Connection, brand: int, first: date, last: date) -
     return read_frame(connection, query, POSTINGS, {"brand": brand, "first": first, "last": last})
 
 
-def _posted(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
+def _posted(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
     query = """
         SELECT e.order_id, e.entry_date, a.code, p.currency, CAST(sum(p.amount_minor) AS BIGINT),
                CAST(sum(p.base_amount_minor) AS BIGINT)
@@ -106,7 +108,7 @@ def _posted(connection: Connection, brand: int, first: date, last: date) -> pl.D
     return read_frame(connection, query, schema, {"brand": brand, "first": first, "last": last})
 
 
-def _append_entries(connection: Connection, brand: int, delta: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
+def _append_entries(connection: "Connection", brand: int, delta: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
     """New entries for the orders and days of `delta`: order_id, day, entry_id."""
     query = """
         SELECT order_id, entry_date, count(*) FROM journal_entries
@@ -119,7 +121,7 @@ def _append_entries(connection: Connection, brand: int, delta: pl.DataFrame, fir
     numbered = wanted.join(earlier, on=["order_id", "day"], how="left", maintain_order="left")
     count = pl.col("earlier").fill_null(0)
     key = pl.format("order:{}:{}:{}", "order_id", pl.col("day").cast(TEXT), count)
-    newest = connection.scalar(text("SELECT coalesce(max(id), 0) FROM journal_entries"))
+    newest = run(connection, "SELECT coalesce(max(id), 0) FROM journal_entries").scalar()
     now = pl.lit(datetime.now(UTC)).cast(INSTANT)
     insert_frame(
         connection,

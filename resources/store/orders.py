@@ -6,12 +6,15 @@ Does not belong here: what a line of a file means (`assets/ingestion`), or a led
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, text
 
 from resources.store.brands import channel_ids, location_ids
-from resources.store.bulk import insert_frame, insert_row, read_frame, upsert_frame
+from resources.store.bulk import ids_by_code, insert_frame, insert_row, read_frame, run, upsert_frame
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 INT, TEXT, DAY, INSTANT = pl.Int64(), pl.String(), pl.Date(), pl.Datetime("us", "UTC")
 _IDENTITY = ["order_id", "code", "quantity", "unit_price_micros", "occurrence"]
@@ -58,7 +61,7 @@ class Written:
     known: int
 
 
-def write_order_lines(connection: Connection, brand: int, record: ImportRecord, lines: pl.DataFrame) -> Written:
+def write_order_lines(connection: "Connection", brand: int, record: ImportRecord, lines: pl.DataFrame) -> Written:
     """Add the lines that the store does not have yet; what it has stays as it is.
 
     `lines` has the columns of `assets.ingestion.lines.LINES`. Equal lines of an order are told apart by `occurrence`, so
@@ -73,7 +76,7 @@ def write_order_lines(connection: Connection, brand: int, record: ImportRecord, 
     written = Written(new, lines["row_number"].n_unique() - new)
     if not new:
         return written
-    before = connection.scalar(text("SELECT coalesce(max(id), 0) FROM order_lines")) or 0
+    before = run(connection, "SELECT coalesce(max(id), 0) FROM order_lines").scalar() or 0
     import_id = _record_import(connection, brand, record, written)
     skus = ensure_skus(connection, brand, missing.filter(pl.col("sku").is_not_null()).select("sku", name="description"))
     insert_frame(
@@ -102,7 +105,7 @@ def write_order_lines(connection: Connection, brand: int, record: ImportRecord, 
     return written
 
 
-def read_order_lines(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
+def read_order_lines(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
     """Lines whose local date lies in [first, last], in the order of their ids, with the columns ORDER_LINES."""
     query = """
         SELECT l.id, l.import_id, l.local_date, l.occurred_at, o.id, o.number, o.local_date, c.code, o.country,
@@ -118,7 +121,7 @@ def read_order_lines(connection: Connection, brand: int, first: date, last: date
     return read_frame(connection, query, ORDER_LINES, {"brand": brand, "first": first, "last": last})
 
 
-def line_days(connection: Connection, brand: int) -> pl.DataFrame:
+def line_days(connection: "Connection", brand: int) -> pl.DataFrame:
     """Per day with order lines: how many there are and the newest one's id. Columns day, lines, newest."""
     query = """
         SELECT local_date, count(*), max(id) FROM order_lines WHERE brand_id = :brand GROUP BY local_date ORDER BY local_date
@@ -126,7 +129,7 @@ def line_days(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, {"day": DAY, "lines": INT, "newest": INT}, {"brand": brand})
 
 
-def ensure_skus(connection: Connection, brand: int, wanted: pl.DataFrame) -> dict[str, int]:
+def ensure_skus(connection: "Connection", brand: int, wanted: pl.DataFrame) -> dict[str, int]:
     """Ids by SKU code; unknown ones are made with the name given. Columns sku, name."""
     known = _sku_ids(connection, brand)
     missing = wanted.unique("sku", keep="first", maintain_order=True).filter(~pl.col("sku").is_in(list(known)))
@@ -138,12 +141,11 @@ def ensure_skus(connection: Connection, brand: int, wanted: pl.DataFrame) -> dic
     return known
 
 
-def _sku_ids(connection: Connection, brand: int) -> dict[str, int]:
-    rows = connection.execute(text("SELECT sku, id FROM skus WHERE brand_id = :brand"), {"brand": brand})
-    return dict(rows.tuples().all())
+def _sku_ids(connection: "Connection", brand: int) -> dict[str, int]:
+    return ids_by_code(connection, "SELECT sku, id FROM skus WHERE brand_id = :brand", {"brand": brand})
 
 
-def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+def _ensure_orders(connection: "Connection", brand: int, lines: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Ids of the lines' orders (channel_id, order_number, order_id), and whether every one of them is new."""
     wanted = lines.group_by("channel_id", "order_number", maintain_order=True).agg(
         pl.col("customer", "country", "currency").drop_nulls().first(),
@@ -172,12 +174,12 @@ def _ensure_orders(connection: Connection, brand: int, lines: pl.DataFrame) -> t
     return known, missing.height == wanted.height
 
 
-def _order_ids(connection: Connection, brand: int) -> pl.DataFrame:
+def _order_ids(connection: "Connection", brand: int) -> pl.DataFrame:
     query = "SELECT channel_id, number, id FROM orders WHERE brand_id = :brand"
     return read_frame(connection, query, {"channel_id": INT, "order_number": TEXT, "order_id": INT}, {"brand": brand})
 
 
-def _ensure_customers(connection: Connection, brand: int, lines: pl.DataFrame) -> dict[str, int]:
+def _ensure_customers(connection: "Connection", brand: int, lines: pl.DataFrame) -> dict[str, int]:
     wanted = (
         lines.filter(pl.col("customer").is_not_null())
         .group_by("customer", maintain_order=True)
@@ -200,12 +202,11 @@ def _ensure_customers(connection: Connection, brand: int, lines: pl.DataFrame) -
     return known
 
 
-def _customer_ids(connection: Connection, brand: int) -> dict[str, int]:
-    rows = connection.execute(text("SELECT external_id, id FROM customers WHERE brand_id = :brand"), {"brand": brand})
-    return dict(rows.tuples().all())
+def _customer_ids(connection: "Connection", brand: int) -> dict[str, int]:
+    return ids_by_code(connection, "SELECT external_id, id FROM customers WHERE brand_id = :brand", {"brand": brand})
 
 
-def _not_yet_written(connection: Connection, brand: int, lines: pl.DataFrame) -> pl.DataFrame:
+def _not_yet_written(connection: "Connection", brand: int, lines: pl.DataFrame) -> pl.DataFrame:
     # A line keeps its day whatever file it comes in; totals of an order may come on a later day than before.
     days = {"first": lines["local_date"].min(), "last": lines["local_date"].max()}
     query = """
@@ -240,7 +241,7 @@ def _growth(totals: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _record_import(connection: Connection, brand: int, record: ImportRecord, written: Written) -> int:
+def _record_import(connection: "Connection", brand: int, record: ImportRecord, written: Written) -> int:
     values = {
         "brand_id": brand,
         "kind": record.kind,
@@ -256,15 +257,16 @@ def _record_import(connection: Connection, brand: int, record: ImportRecord, wri
     return insert_row(connection, "imports", values)
 
 
-def _move_stock(connection: Connection, brand: int, after_line: int, lines: pl.DataFrame) -> None:
+def _move_stock(connection: "Connection", brand: int, after_line: int, lines: pl.DataFrame) -> None:
     """The movements of the lines just written, in the database itself: a sale takes out, a return puts back."""
     by_order = lines.group_by("order_id").agg(pl.col("location").first())
     locations = location_ids(connection, brand, by_order["location"].unique().sort().to_list())
     for (location,), orders in by_order.group_by("location"):
         one = by_order["location"].n_unique() == 1
         only = "" if one else f"AND l.order_id IN ({','.join(map(str, orders['order_id']))})"
-        connection.execute(
-            text(f"""
+        run(
+            connection,
+            f"""
                 INSERT INTO stock_movements
                     (brand_id, sku_id, location_id, kind, quantity, occurred_at, local_date, order_line_id)
                 SELECT l.brand_id, l.sku_id, :location,
@@ -276,12 +278,12 @@ def _move_stock(connection: Connection, brand: int, after_line: int, lines: pl.D
                 FROM order_lines l
                 WHERE l.id > :after AND l.brand_id = :brand AND l.sku_id IS NOT NULL {only}
                 ORDER BY l.id
-            """),
+            """,
             {"location": locations[str(location)], "after": after_line, "brand": brand},
         )
 
 
-def _book_transactions(connection: Connection, brand: int, lines: pl.DataFrame) -> None:
+def _book_transactions(connection: "Connection", brand: int, lines: pl.DataFrame) -> None:
     """One money event per order and type; what an order's new lines of that type are worth is added to it."""
     kind = pl.col("kind")
     typed = (

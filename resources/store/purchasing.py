@@ -1,13 +1,16 @@
 """Purchase orders: drafts written from the reorder plan, and what is still to come."""
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, text
 
-from resources.store.bulk import insert_frame, insert_row, read_frame
+from resources.store.bulk import insert_frame, insert_row, read_frame, run
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
 from resources.store.vocabulary import OPEN_STATES
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 ORDERS: dict[str, pl.DataType] = {
     "number": TEXT,
@@ -24,7 +27,7 @@ ORDERS: dict[str, pl.DataType] = {
 _OPEN = ", ".join(f"'{state}'" for state in OPEN_STATES)
 
 
-def on_order(connection: Connection, brand: int) -> pl.DataFrame:
+def on_order(connection: "Connection", brand: int) -> pl.DataFrame:
     """Units of each SKU that open purchase orders still have to bring. Columns sku, on_order."""
     query = f"""
         SELECT s.sku, CAST(sum(l.quantity - l.received_quantity) AS BIGINT)
@@ -34,7 +37,7 @@ def on_order(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, {"sku": TEXT, "on_order": INT}, {"brand": brand})
 
 
-def draft_orders(connection: Connection, brand: int, needs: pl.DataFrame, planned_on_order: pl.DataFrame) -> int:
+def draft_orders(connection: "Connection", brand: int, needs: pl.DataFrame, planned_on_order: pl.DataFrame) -> int:
     """Write one draft per supplier for `needs`; a need that an open order has come to cover meanwhile is left out.
 
     `needs`: sku, supplier, quantity, expected_on, unit_cost_minor, currency. `planned_on_order`: sku, on_order as the plan
@@ -66,7 +69,7 @@ def draft_orders(connection: Connection, brand: int, needs: pl.DataFrame, planne
     return fresh["supplier"].n_unique()
 
 
-def read_orders(connection: Connection, brand: int) -> pl.DataFrame:
+def read_orders(connection: "Connection", brand: int) -> pl.DataFrame:
     """Lines of every purchase order, newest first, with the columns ORDERS."""
     query = """
         SELECT o.number, o.supplier, o.status, o.created_at, o.expected_on, s.sku, l.quantity, l.received_quantity,
@@ -77,8 +80,8 @@ def read_orders(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, ORDERS, {"brand": brand})
 
 
-def _insert_order(connection: Connection, brand: int, supplier: object, expected_on: date | None) -> int:
-    number = connection.scalar(text("SELECT count(*) FROM purchase_orders WHERE brand_id = :brand"), {"brand": brand})
+def _insert_order(connection: "Connection", brand: int, supplier: object, expected_on: date | None) -> int:
+    number = run(connection, "SELECT count(*) FROM purchase_orders WHERE brand_id = :brand", {"brand": brand}).scalar()
     values = {
         "brand_id": brand,
         "number": f"PO-{(number or 0) + 1:06d}",

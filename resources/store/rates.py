@@ -1,12 +1,15 @@
 """Exchange rates: kept as their source gave them, one row a day, pair and source."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection
 
 from resources.store.bulk import read_frame, upsert_frame
 from resources.store.orders import DAY, INSTANT, INT, TEXT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 RATES: dict[str, pl.DataType] = {
     "day": DAY,
@@ -17,7 +20,7 @@ RATES: dict[str, pl.DataType] = {
 }
 
 
-def write_rates(connection: Connection, brand: int, rows: pl.DataFrame) -> tuple[int, int]:
+def write_rates(connection: "Connection", brand: int, rows: pl.DataFrame) -> tuple[int, int]:
     """Add or correct rates: `rate` units of `quote` for one of `base`. Returns (new, known)."""
     keyed = rows.with_columns(pl.col("source").fill_null("file")).unique(
         ["date", "base", "quote", "source"], keep="last"
@@ -39,7 +42,7 @@ def write_rates(connection: Connection, brand: int, rows: pl.DataFrame) -> tuple
     return new, rows.height - new
 
 
-def read_rates(connection: Connection, brand: int) -> pl.DataFrame:
+def read_rates(connection: "Connection", brand: int) -> pl.DataFrame:
     """Every rate of the brand, with the columns RATES."""
     query = """
         SELECT rate_date, base, quote, rate, source FROM fx_rates WHERE brand_id = :brand ORDER BY rate_date, base, quote, id

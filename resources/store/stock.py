@@ -1,13 +1,16 @@
 """Stock movements: written from files, summed to levels; the alerts that low levels raise."""
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, text
 
 from resources.store.brands import location_ids
-from resources.store.bulk import bind, insert_frame, read_frame
+from resources.store.bulk import insert_frame, read_frame, run
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 MOVEMENTS: dict[str, pl.DataType] = {
     "movement_id": INT,
@@ -31,7 +34,7 @@ LEVELS: dict[str, pl.DataType] = {
 }
 
 
-def write_movements(connection: Connection, brand: int, rows: pl.DataFrame, default_location: str) -> tuple[int, int]:
+def write_movements(connection: "Connection", brand: int, rows: pl.DataFrame, default_location: str) -> tuple[int, int]:
     """Add the movements of a file that the store does not have. Returns (new, known).
 
     Equal rows of a file are told apart by their order, so that the same file again adds nothing. `rows` is what
@@ -73,7 +76,7 @@ def write_movements(connection: Connection, brand: int, rows: pl.DataFrame, defa
     return new.height, rows.height - new.height
 
 
-def read_movements(connection: Connection, brand: int, first: date, last: date) -> pl.DataFrame:
+def read_movements(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
     """Movements whose local date lies in [first, last], with the columns MOVEMENTS."""
     query = """
         SELECT m.id, m.local_date, m.occurred_at, s.sku, l.code, m.kind, m.quantity, m.reference, m.order_line_id
@@ -83,7 +86,7 @@ def read_movements(connection: Connection, brand: int, first: date, last: date) 
     return read_frame(connection, query, MOVEMENTS, {"brand": brand, "first": first, "last": last})
 
 
-def movement_days(connection: Connection, brand: int) -> pl.DataFrame:
+def movement_days(connection: "Connection", brand: int) -> pl.DataFrame:
     """Per day with movements: how many there are and the newest one's id. Columns day, movements, newest."""
     query = """
         SELECT local_date, count(*), max(id) FROM stock_movements
@@ -92,7 +95,7 @@ def movement_days(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, {"day": DAY, "movements": INT, "newest": INT}, {"brand": brand})
 
 
-def read_levels(connection: Connection, brand: int) -> pl.DataFrame:
+def read_levels(connection: "Connection", brand: int) -> pl.DataFrame:
     """The level of every SKU that ever moved, with the columns LEVELS: sums of movements over all locations.
 
     `counted` says whether there ever was an opening count or a receipt; without one the level is only a difference.
@@ -112,14 +115,14 @@ def read_levels(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, LEVELS, {"brand": brand})
 
 
-def stock_version(connection: Connection, brand: int) -> str:
+def stock_version(connection: "Connection", brand: int) -> str:
     """A text that changes whenever a level or a reorder point may have changed; cheap to ask for."""
-    newest = connection.scalar(text("SELECT max(id) FROM stock_movements"))
-    updated = connection.scalar(text("SELECT max(updated_at) FROM skus WHERE brand_id = :brand"), {"brand": brand})
+    newest = run(connection, "SELECT max(id) FROM stock_movements").scalar()
+    updated = run(connection, "SELECT max(updated_at) FROM skus WHERE brand_id = :brand", {"brand": brand}).scalar()
     return f"{newest}|{updated}"
 
 
-def raise_alerts(connection: Connection, brand: int, low: pl.DataFrame) -> list[int]:
+def raise_alerts(connection: "Connection", brand: int, low: pl.DataFrame) -> list[int]:
     """Make the unresolved stock alerts just those of `low` (sku, kind, details as JSON). Returns ids of the unresolved.
 
     One that is still true stays as it is, one that is true again after it was resolved is a new one.
@@ -137,16 +140,17 @@ def raise_alerts(connection: Connection, brand: int, low: pl.DataFrame) -> list[
     unresolved = _unresolved_alerts(connection, brand)
     over = unresolved.join(wanted, on=["sku_id", "kind"], how="anti")["id"]
     if over.len():
-        connection.execute(
-            text(f"UPDATE alerts SET status = 'resolved', resolved_at = :now WHERE id IN ({','.join(map(str, over))})"),
-            bind(connection, {"now": datetime.now(UTC)}),
+        run(
+            connection,
+            f"UPDATE alerts SET status = 'resolved', resolved_at = :now WHERE id IN ({','.join(map(str, over))})",
+            {"now": datetime.now(UTC)},
         )
     new = wanted.join(unresolved, on=["sku_id", "kind"], how="anti", maintain_order="left")
     insert_frame(connection, "alerts", new)
     return _unresolved_alerts(connection, brand)["id"].to_list()
 
 
-def read_alerts(connection: Connection, brand: int) -> pl.DataFrame:
+def read_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
     """Unresolved alerts: alert_id, sku, kind, status, opened_at, details (JSON)."""
     query = """
         SELECT a.id, s.sku, a.kind, a.status, a.opened_at, CAST(a.details AS TEXT) FROM alerts a JOIN skus s ON s.id = a.sku_id
@@ -156,6 +160,6 @@ def read_alerts(connection: Connection, brand: int) -> pl.DataFrame:
     return read_frame(connection, query, schema, {"brand": brand})
 
 
-def _unresolved_alerts(connection: Connection, brand: int) -> pl.DataFrame:
+def _unresolved_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
     query = "SELECT id, sku_id, kind FROM alerts WHERE brand_id = :brand AND status <> 'resolved' ORDER BY id"
     return read_frame(connection, query, {"id": INT, "sku_id": INT, "kind": TEXT}, {"brand": brand})
