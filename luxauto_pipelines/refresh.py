@@ -66,6 +66,7 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
         {
             *_stale_days(lake, "transactions", "line_id", lines),
             *_stale_days(lake, "stock_movements", "movement_id", movements),
+            *graph.days_behind(days.to_list()),
         }
     )
     roots = set(graph.out_of_date()) | (set(DAILY_ASSETS) if stale_days else set())
@@ -133,10 +134,11 @@ def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
 
 @dataclass(frozen=True)
 class _Graph:
-    """The asset graph as names: parents of each, and when each was last made."""
+    """The asset graph as names: parents of each, when each was last made, and in which order the days of the daily ones."""
 
     parents: dict[str, set[str]]
     made_at: dict[str, float]
+    days_made: dict[str, dict[str, int]]
 
     @classmethod
     def load(cls) -> "_Graph":
@@ -148,14 +150,31 @@ class _Graph:
         keys = graph.get_all_asset_keys()
         with dg.DagsterInstance.get() as instance:
             events = {key: instance.get_latest_materialization_event(key) for key in keys}
+            daily = {
+                name: instance.event_log_storage.get_latest_storage_id_by_partition(
+                    dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION
+                )
+                for name in DAILY_ASSETS
+            }
         return cls(
             {key.to_user_string(): {p.to_user_string() for p in graph.get(key).parent_keys} for key in keys},
             {key.to_user_string(): event.timestamp for key, event in events.items() if event},
+            {name: dict(days) for name, days in daily.items()},
         )
 
     @property
     def keys(self) -> set[str]:
         return set(self.parents)
+
+    def days_behind(self, days: list[date]) -> Iterable[date]:
+        """Days that a daily asset lacks, or has from before its parent's: a run was killed between the two."""
+        for day in days:
+            key = day.isoformat()
+            made = {name: ids.get(key, -1) for name, ids in self.days_made.items()}
+            if any(
+                own < 0 or any(made.get(parent, -1) > own for parent in self.parents[name]) for name, own in made.items()
+            ):
+                yield day
 
     def out_of_date(self) -> Iterable[str]:
         """Assets that were never made, or whose parent was made after them."""

@@ -13,10 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from polars import selectors as cs
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".xlsx")
 ROW_NUMBER = "row_number"
-_DAMAGED = (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error)
+# What readers raise for bytes that they cannot read; anything else is a fault of ours and stays visible.
+_DAMAGED = (
+    pl.exceptions.ComputeError,
+    pl.exceptions.NoDataError,
+    OSError,
+    EOFError,
+    UnicodeDecodeError,
+    csv.Error,
+    zlib.error,
+)
 
 
 class UnreadableTable(Exception):
@@ -44,11 +54,13 @@ def read_table(path: Path) -> SourceTable:
         if name.endswith((".csv", ".csv.gz")):
             rows, ragged = _read_csv(gzip.decompress(content) if name.endswith(".gz") else content)
         elif name.endswith(".parquet"):
-            rows = pl.read_parquet(io.BytesIO(content)).with_row_index(ROW_NUMBER, 1)
+            rows = _numbered(_plain(pl.read_parquet(io.BytesIO(content))))
         elif name.endswith(".xlsx"):
             rows = _read_workbook(content)
         else:
             raise UnreadableTable(f"{path}: unknown ending. Give one of {', '.join(SUFFIXES)}.")
+    except _EmptyTable as error:
+        raise UnreadableTable(f"{path} is empty. Export it again with its header row.") from error
     except _DAMAGED as error:
         raise UnreadableTable(
             f"{path} cannot be read: {error}. Export it again, or open it and check what it holds."
@@ -58,6 +70,22 @@ def read_table(path: Path) -> SourceTable:
     return SourceTable(rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)), ragged, digest)
 
 
+class _EmptyTable(Exception):
+    """There is not even a header."""
+
+
+def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with their number; those without any content are counted and left out."""
+    if ROW_NUMBER in rows.columns:
+        rows = rows.rename({ROW_NUMBER: f"{ROW_NUMBER} of the file"})
+    return rows.with_row_index(ROW_NUMBER, 1).filter(pl.any_horizontal(pl.exclude(ROW_NUMBER).is_not_null()))
+
+
+def _plain(rows: pl.DataFrame) -> pl.DataFrame:
+    # Data frames keep repeated words as categories; they are text all the same.
+    return rows.with_columns(cs.categorical().cast(pl.String), cs.enum().cast(pl.String))
+
+
 def _read_workbook(content: bytes) -> pl.DataFrame:
     """Every sheet that has the first sheet's columns, one under the other: some exports give each year its own."""
     from fastexcel import FastExcelError
@@ -65,31 +93,46 @@ def _read_workbook(content: bytes) -> pl.DataFrame:
     try:
         sheets = pl.read_excel(io.BytesIO(content), sheet_id=0, engine="calamine", infer_schema_length=None)
     except FastExcelError as error:
-        raise UnreadableTable(f"the workbook is damaged: {error}. Save it again as .xlsx.") from error
+        raise EOFError(str(error).splitlines()[0]) from error
     first = next(iter(sheets.values()))
     alike = [sheet for sheet in sheets.values() if sheet.columns == first.columns]
-    return pl.concat(alike, how="vertical_relaxed").with_row_index(ROW_NUMBER, 1)
+    return _numbered(pl.concat(alike, how="vertical_relaxed"))
 
 
 def _read_csv(content: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
     content = _as_utf8(content)
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")
     header = content.split(b"\n", 1)[0].decode()
     separator = max(",;\t|", key=header.count)
     try:
-        rows = pl.read_csv(content, separator=separator, infer_schema=False)
-        return rows.with_row_index(ROW_NUMBER, 1), _no_ragged()
+        rows = _numbered(pl.read_csv(content, separator=separator, infer_schema=False))
     except pl.exceptions.ComputeError:
         return _read_ragged_csv(content.decode(), separator)
     except pl.exceptions.NoDataError as error:
-        raise UnreadableTable("the file is empty. Export it again with its header row.") from error
+        raise _EmptyTable from error
+    if _has_short_rows(rows, content, separator.encode()):
+        return _read_ragged_csv(content.decode(), separator)
+    return rows, _no_ragged()
+
+
+def _has_short_rows(rows: pl.DataFrame, content: bytes, separator: bytes) -> bool:
+    """Polars fills short rows up. They differ from rows with an empty last cell in that no separator ends their line."""
+    empty_last = rows[rows.columns[-1]].null_count()
+    if not empty_last or rows.width <= 2:
+        return False
+    endings = content.count(separator + b"\n") + content.count(separator + b"\r\n") + content.endswith(separator)
+    return empty_last > endings
 
 
 def _read_ragged_csv(content: str, separator: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    reader = csv.reader(io.StringIO(content), delimiter=separator)
-    header = next(reader)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator)
+    header = _unique(next(reader))
     good: list[list[str | None]] = []
     bad: list[tuple[int, str]] = []
-    for number, cells in enumerate((row for row in reader if row), start=1):
+    for number, cells in enumerate(reader, start=1):
+        if not any(cells):
+            continue
         if len(cells) == len(header):
             good.append([str(number), *(cell or None for cell in cells)])
         else:
@@ -98,6 +141,16 @@ def _read_ragged_csv(content: str, separator: str) -> tuple[pl.DataFrame, pl.Dat
     return rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)), pl.DataFrame(
         bad, schema=_no_ragged().schema, orient="row"
     )
+
+
+def _unique(header: list[str]) -> list[str]:
+    """Names of columns, told apart as Polars does; none is taken by the row number."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in header:
+        count = seen[name] = seen.get(name, -1) + 1
+        names.append(f"{name}_duplicated_{count - 1}" if count else name)
+    return [f"{ROW_NUMBER} of the file" if name == ROW_NUMBER else name for name in names]
 
 
 def _as_utf8(content: bytes) -> bytes:

@@ -103,7 +103,8 @@ def _by_sku(margins: pl.DataFrame) -> pl.DataFrame:
 def _slow(sources: Sources, names: pl.DataFrame) -> pl.DataFrame:
     history = sources.demand_history
     end = history["week"].max()
-    end = end if isinstance(end, date) else date.min
+    # Without a whole week of history there are no rows, and any day will do.
+    end = end if isinstance(end, date) else date.max
     sold = history.group_by("sku").agg(
         pl.col("units_sold")
         .filter(pl.col("week") > end - timedelta(weeks=RECENT_WEEKS))

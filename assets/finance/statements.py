@@ -62,7 +62,8 @@ def daily_report(postings: pl.DataFrame, lines: pl.DataFrame, base_currency: str
     key = ["day", "channel", "currency"]
     money = (
         _settled(postings.lazy(), key)
-        .filter(pl.col("currency").is_not_null())
+        # The currency of a cost alone makes no row.
+        .filter(pl.col("currency").is_not_null() & pl.col("account").is_in([a.code for a, _ in _MONEY.values()]))
         .group_by(key)
         .agg(
             *(_sum_of(account.code, sign, "amount_minor").alias(f"{n}_minor") for n, (account, sign) in _MONEY.items()),

@@ -132,6 +132,7 @@ def _classify(lines: pl.DataFrame, mapping: OrderMapping) -> pl.DataFrame:
     codes = lines.select("code").unique()
     by_code = codes.with_columns(_kind_of_code(mapping).alias("code_kind"), _sku(code, mapping).alias("sku"))
     stated = pl.coalesce("line_type", "code_kind")
+    fits = pl.col("quantity").cast(INT128).abs() * price.cast(INT128).abs() <= LARGEST_MINOR * 10**4
     kind = (
         pl.when(pl.col("status").is_in(list(mapping.void_statuses)))
         .then(pl.lit("void"))
@@ -147,7 +148,7 @@ def _classify(lines: pl.DataFrame, mapping: OrderMapping) -> pl.DataFrame:
             kind.alias("kind"),
             # A line without goods may lack a code; it then goes by what it is.
             pl.coalesce(code, pl.when(stated != "goods").then(stated.str.to_uppercase())).alias("code"),
-            line_amount(pl.col("quantity"), price, pl.col("currency")).alias("amount_minor"),
+            line_amount(pl.when(fits).then("quantity"), price, pl.col("currency")).alias("amount_minor"),
         )
         .with_columns(pl.when(pl.col("kind").is_in(list(_STOCKED))).then("sku").alias("sku"))
     )
@@ -187,7 +188,7 @@ def _problems(
     yield pl.col("code").str.len_bytes() > MAX_CODE, "sku", f"is longer than {MAX_CODE} bytes"
     yield pl.col("quantity").is_null(), "quantity", "is not a whole number"
     yield pl.col("quantity") == 0, "quantity", "is 0; a line moves at least one unit"
-    yield pl.col("quantity").abs() > 10**9, "quantity", "is larger than a billion"
+    yield ~pl.col("quantity").is_between(-(10**9), 10**9), "quantity", "is larger than a billion"
     yield price.is_null(), "unit_price", "is not a finite number; check the decimal separator in the map"
     yield (
         pl.col("occurred_at").is_null(),
@@ -197,6 +198,10 @@ def _problems(
     yield day < OLDEST, "occurred_at", f"is before {OLDEST}"
     yield day > tomorrow, "occurred_at", f"is after today ({defaults.today}); check day and month"
     yield exponent_of(pl.col("currency")).is_null(), "currency", "is not an ISO 4217 code such as EUR"
+    for name in ("customer", "location"):
+        yield pl.col(name).str.len_bytes() > MAX_CODE, name, f"is longer than {MAX_CODE} bytes"
+    order_currency = pl.col("currency").first().over("channel", "order_number")
+    yield pl.col("currency") != order_currency, "currency", "is not the one of the order's first line"
     yield (
         ~pl.col("channel").is_in(list(defaults.channels)),
         "channel",

@@ -6,11 +6,14 @@ Does not belong here: applying it to rows (`lines`).
 
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from assets.finance.money import exponent
 
 LineKind = Literal[
     "goods",
@@ -64,12 +67,36 @@ class Columns(_Part):
     status: _Name | None = None
 
 
+def _currency(code: str) -> str:
+    exponent(code)
+    return code
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Paris") from error
+    return name
+
+
+def _pattern(text: str) -> str:
+    try:
+        pl.Series([""]).str.contains(text)
+    except pl.exceptions.ComputeError as error:
+        raise ValueError(f"{text!r} is not a regular expression: {str(error).strip().splitlines()[-1]}") from error
+    return text
+
+
+_Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
 class KindRule(_Part):
     """Lines whose code is one of `codes` or matches `pattern` are of this kind. The first rule that fits wins."""
 
     kind: LineKind
     codes: tuple[str, ...] = ()
-    pattern: str | None = None
+    pattern: _Pattern | None = None
 
     def matches(self, code: pl.Expr) -> pl.Expr:
         listed = code.is_in(list(self.codes))
@@ -80,13 +107,13 @@ class OrderMapping(_Part):
     """A file of order lines. Documented with an example in docs/ingest.md."""
 
     columns: Columns
-    currency: str | None = Field(None, description="Currency of files that have no column for it.")
-    timezone: str | None = Field(None, description="Zone of times without an offset; default: the brand's.")
+    currency: Annotated[str, AfterValidator(_currency)] | None = Field(None, description="Currency of files that have no column for it.")
+    timezone: Annotated[str, AfterValidator(_zone)] | None = Field(None, description="Zone of times without an offset; default: the brand's.")
     channel: str = "online_store"
     location: str = "main"
     datetime_formats: tuple[str, ...] = ()
     decimal_separator: Literal[".", ","] = "."
-    goods_pattern: str | None = Field(None, description="Codes that are goods; default: all that no rule names.")
+    goods_pattern: _Pattern | None = Field(None, description="Codes that are goods; default: all that no rule names.")
     kinds: tuple[KindRule, ...] = ()
     default_kind: LineKind = Field("other", description="Kind of codes that are not goods and that no rule names.")
     zero_price_without_customer: Literal["gift", "stock_adjustment"] = "gift"

@@ -57,7 +57,7 @@ class OrderLine(Base):
 
     id: Mapped[Id]
     brand_id: Mapped[int] = names("brands.id")
-    order_id: Mapped[int] = refers_to("orders.id")
+    order_id: Mapped[int] = names("orders.id")
     import_id: Mapped[int] = names("imports.id")
     row_number: Mapped[int] = mapped_column(doc="Row of the import's file; the first under the header is 1")
     kind: Mapped[str] = one_of("line_kind", *LINE_KINDS, checked=False)

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from resources.store.types import Base, Id, names, one_of, refers_to
+from resources.store.types import Base, Id, names, one_of
 from resources.store.vocabulary import MOVEMENT_KINDS
 
 _IMPORTED = text("import_key IS NOT NULL")
@@ -33,7 +33,7 @@ class StockMovement(Base):
 
     id: Mapped[Id]
     brand_id: Mapped[int] = names("brands.id")
-    sku_id: Mapped[int] = refers_to("skus.id")
+    sku_id: Mapped[int] = names("skus.id")
     location_id: Mapped[int] = names("locations.id")
     kind: Mapped[str] = one_of("movement_kind", *MOVEMENT_KINDS, checked=False)
     quantity: Mapped[int]

@@ -149,9 +149,7 @@ def test_an_amount_whose_worth_does_not_fit_is_null_and_stops_nothing():
 
 @given(st.permutations(range(6)))
 def test_the_order_of_the_quotations_does_not_matter(order: list[int]):
-    rows = rates(
-        *((MONDAY + timedelta(days=2 * n), "EUR", quote, "1.5") for n in range(3) for quote in ("USD", "GBP"))
-    )
+    rows = rates(*((MONDAY + timedelta(days=2 * n), "EUR", quote, "1.5") for n in range(3) for quote in ("USD", "GBP")))
 
     assert daily_ratios(rows[order], "GBP").equals(daily_ratios(rows, "GBP"))
 

@@ -22,6 +22,94 @@ def upgrade() -> None:
         sa.UniqueConstraint("slug", name=op.f("uq_brands_slug")),
     )
     op.create_table(
+        "order_lines",
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("order_id", big_integer, nullable=False),
+        sa.Column("import_id", big_integer, nullable=False),
+        sa.Column("row_number", sa.Integer(), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "goods",
+                "gift",
+                "stock_adjustment",
+                "shipping",
+                "discount",
+                "tax",
+                "gift_card",
+                "refund",
+                "fee",
+                "adjustment",
+                "bad_debt",
+                "sample",
+                "other",
+                "test",
+                name="line_kind",
+                native_enum=False,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("code", sa.String(length=128), nullable=False),
+        sa.Column("sku_id", big_integer, nullable=True),
+        sa.Column("description", sa.String(), nullable=True),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("unit_price_micros", sa.BigInteger(), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("occurrence", sa.Integer(), nullable=False),
+        sa.Column("occurred_at", UtcDateTime(), nullable=False),
+        sa.Column("local_date", sa.Date(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_order_lines")),
+        sa.UniqueConstraint(
+            "order_id", "code", "quantity", "unit_price_micros", "occurrence", name="uq_order_lines_identity"
+        ),
+    )
+    op.create_index("ix_order_lines_day", "order_lines", ["brand_id", "local_date"], unique=False)
+    op.create_table(
+        "stock_movements",
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("sku_id", big_integer, nullable=False),
+        sa.Column("location_id", big_integer, nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "opening",
+                "receipt",
+                "sale",
+                "return",
+                "gift",
+                "adjustment",
+                "write_off",
+                "transfer",
+                "reservation",
+                name="movement_kind",
+                native_enum=False,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("occurred_at", UtcDateTime(), nullable=False),
+        sa.Column("local_date", sa.Date(), nullable=False),
+        sa.Column("reference", sa.String(), nullable=True),
+        sa.Column("order_line_id", big_integer, nullable=True),
+        sa.Column("import_key", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_movements")),
+    )
+    op.create_index("ix_stock_movements_day", "stock_movements", ["brand_id", "local_date"], unique=False)
+    op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id"], unique=False)
+    op.create_index(
+        "uq_stock_movements_import_key",
+        "stock_movements",
+        ["brand_id", "import_key"],
+        unique=True,
+        sqlite_where=sa.text("import_key IS NOT NULL"),
+        postgresql_where=sa.text("import_key IS NOT NULL"),
+    )
+    op.create_table(
         "channels",
         sa.Column("id", big_integer, autoincrement=True, nullable=False),
         sa.Column("brand_id", big_integer, nullable=False),
@@ -164,12 +252,7 @@ def upgrade() -> None:
         sa.Column(
             "reorder_point_source",
             sa.Enum(
-                "manual",
-                "plan",
-                name="reorder_point_source",
-                native_enum=False,
-                create_constraint=True,
-                length=32,
+                "manual", "plan", name="reorder_point_source", native_enum=False, create_constraint=True, length=32
             ),
             nullable=True,
         ),
@@ -197,53 +280,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("channel_id", "sku_id", name=op.f("uq_listings_channel_id_sku_id")),
     )
     op.create_table(
-        "order_lines",
-        sa.Column("id", big_integer, autoincrement=True, nullable=False),
-        sa.Column("brand_id", big_integer, nullable=False),
-        sa.Column("order_id", big_integer, nullable=False),
-        sa.Column("import_id", big_integer, nullable=False),
-        sa.Column("row_number", sa.Integer(), nullable=False),
-        sa.Column(
-            "kind",
-            sa.Enum(
-                "goods",
-                "gift",
-                "stock_adjustment",
-                "shipping",
-                "discount",
-                "tax",
-                "gift_card",
-                "refund",
-                "fee",
-                "adjustment",
-                "bad_debt",
-                "sample",
-                "other",
-                "test",
-                name="line_kind",
-                native_enum=False,
-                length=32,
-            ),
-            nullable=False,
-        ),
-        sa.Column("code", sa.String(length=128), nullable=False),
-        sa.Column("sku_id", big_integer, nullable=True),
-        sa.Column("description", sa.String(), nullable=True),
-        sa.Column("quantity", sa.Integer(), nullable=False),
-        sa.Column("unit_price_micros", sa.BigInteger(), nullable=False),
-        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("occurrence", sa.Integer(), nullable=False),
-        sa.Column("occurred_at", UtcDateTime(), nullable=False),
-        sa.Column("local_date", sa.Date(), nullable=False),
-        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_order_lines_order_id_orders")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_order_lines")),
-        sa.UniqueConstraint(
-            "order_id", "code", "quantity", "unit_price_micros", "occurrence", name="uq_order_lines_identity"
-        ),
-    )
-    op.create_index("ix_order_lines_day", "order_lines", ["brand_id", "local_date"], unique=False)
-    op.create_table(
         "sku_costs",
         sa.Column("id", big_integer, autoincrement=True, nullable=False),
         sa.Column("brand_id", big_integer, nullable=False),
@@ -255,47 +291,4 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["sku_id"], ["skus.id"], name=op.f("fk_sku_costs_sku_id_skus")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sku_costs")),
         sa.UniqueConstraint("sku_id", "valid_from", name=op.f("uq_sku_costs_sku_id_valid_from")),
-    )
-    op.create_table(
-        "stock_movements",
-        sa.Column("id", big_integer, autoincrement=True, nullable=False),
-        sa.Column("brand_id", big_integer, nullable=False),
-        sa.Column("sku_id", big_integer, nullable=False),
-        sa.Column("location_id", big_integer, nullable=False),
-        sa.Column(
-            "kind",
-            sa.Enum(
-                "opening",
-                "receipt",
-                "sale",
-                "return",
-                "gift",
-                "adjustment",
-                "write_off",
-                "transfer",
-                "reservation",
-                name="movement_kind",
-                native_enum=False,
-                length=32,
-            ),
-            nullable=False,
-        ),
-        sa.Column("quantity", sa.Integer(), nullable=False),
-        sa.Column("occurred_at", UtcDateTime(), nullable=False),
-        sa.Column("local_date", sa.Date(), nullable=False),
-        sa.Column("reference", sa.String(), nullable=True),
-        sa.Column("order_line_id", big_integer, nullable=True),
-        sa.Column("import_key", sa.String(), nullable=True),
-        sa.ForeignKeyConstraint(["sku_id"], ["skus.id"], name=op.f("fk_stock_movements_sku_id_skus")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_movements")),
-    )
-    op.create_index("ix_stock_movements_day", "stock_movements", ["brand_id", "local_date"], unique=False)
-    op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id"], unique=False)
-    op.create_index(
-        "uq_stock_movements_import_key",
-        "stock_movements",
-        ["brand_id", "import_key"],
-        unique=True,
-        sqlite_where=sa.text("import_key IS NOT NULL"),
-        postgresql_where=sa.text("import_key IS NOT NULL"),
     )

@@ -83,9 +83,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_journal_entries_brand_id_brands")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_journal_entries_order_id_orders")),
         sa.ForeignKeyConstraint(
-            ["reversal_of"],
-            ["journal_entries.id"],
-            name=op.f("fk_journal_entries_reversal_of_journal_entries"),
+            ["reversal_of"], ["journal_entries.id"], name=op.f("fk_journal_entries_reversal_of_journal_entries")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_journal_entries")),
         sa.UniqueConstraint("brand_id", "key", name=op.f("uq_journal_entries_brand_id_key")),

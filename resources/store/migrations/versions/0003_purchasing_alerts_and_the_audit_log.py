@@ -57,12 +57,7 @@ def upgrade() -> None:
         sa.Column(
             "kind",
             sa.Enum(
-                "low_stock",
-                "out_of_stock",
-                name="alert_kind",
-                native_enum=False,
-                create_constraint=True,
-                length=32,
+                "low_stock", "out_of_stock", name="alert_kind", native_enum=False, create_constraint=True, length=32
             ),
             nullable=False,
         ),
