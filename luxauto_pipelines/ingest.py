@@ -67,7 +67,8 @@ def ingest_orders(
     """Take order lines in. Idempotent: rows that the store has are counted as known and change nothing."""
     progress("reading")
     source = read_table(path)
-    books = _settle_brand(books, mapping)
+    described = books.settings.brand in books.settings.brands
+    books = books if described else _described_by(books, mapping)
     settings = books.settings
     current = settings.current
     progress("checking")
@@ -79,6 +80,8 @@ def ingest_orders(
     sold = lines.filter(pl.col("kind") != "void")
     rows_in = source.rows.height + source.ragged.height
     progress("writing")
+    if not described and lines.height:
+        save_brand(settings, settings.brand, current)
     with books.write() as (connection, brand):
         about = ImportRecord("orders", path.name, source.sha256, mapping_name, rows_in, rejected.height)
         written = write_order_lines(connection, brand, about, sold)
@@ -109,14 +112,12 @@ def ingest_reference(books: BrandStore, path: Path, kind: Kind, progress: Progre
     if kind == "stock":
         _open_books(settings, judged.lines["local_date"])
     rows_in = source.rows.height + source.ragged.height
-    return _result(path, rows_in, judged.lines.height - known, known, 0, rejected, quarantine, judged.lines)
+    return _result(path, rows_in, new, known, 0, rejected, quarantine, judged.lines)
 
 
-def _settle_brand(books: BrandStore, mapping: OrderMapping) -> BrandStore:
-    """A brand that nobody described takes the currency and the zone of its first file."""
+def _described_by(books: BrandStore, mapping: OrderMapping) -> BrandStore:
+    """A brand that nobody described takes the currency and the zone of the first file that it takes rows from."""
     settings = books.settings
-    if settings.brand in settings.brands:
-        return books
     default = BrandSettings()
     brand = default.model_copy(
         update={
@@ -125,7 +126,8 @@ def _settle_brand(books: BrandStore, mapping: OrderMapping) -> BrandStore:
             "timezone": mapping.timezone or default.timezone,
         }
     )
-    return BrandStore(save_brand(settings, settings.brand, brand), books.store)
+    brands = {**settings.brands, settings.brand: brand}
+    return BrandStore(settings.model_copy(update={"brands": brands}), books.store)
 
 
 def _open_books(settings: Settings, days: pl.Series) -> None:
@@ -179,7 +181,8 @@ def _result(
     kinds: list[dict[str, Any]] = []
     if "amount_minor" in lines.columns:
         kinds = (
-            lines.group_by("kind", "currency")
+            lines.filter(~pl.col("cumulative") | (pl.col("amount_minor") != 0))
+            .group_by("kind", "currency")
             .agg(pl.len().alias("lines"), pl.col("quantity").sum(), pl.col("amount_minor").sum())
             .sort("lines", descending=True)
             .to_dicts()

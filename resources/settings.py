@@ -6,6 +6,7 @@ settings point at (`store`, `lake`), or any secret's value (`vault`).
 Precedence: environment variable, then `$LUXAUTO_HOME/luxauto.yaml`, then the default.
 """
 
+import fcntl
 import os
 import re
 from datetime import date
@@ -14,6 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from resources.files import write_file
 
 FILE_NAME = "luxauto.yaml"
 DEFAULT_BRAND = "maison"
@@ -102,15 +105,16 @@ def load_settings(**overrides: object) -> Settings:
 def save_brand(settings: Settings, slug: str, brand: BrandSettings, **top_level: object) -> Settings:
     """Write one brand's settings into `luxauto.yaml`, keeping what else is there, and return the settings as now read."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    values = _read_file(settings.file)
-    brands = values.setdefault("brands", {})
-    assert isinstance(brands, dict)
-    brands[slug] = brand.model_dump(mode="json")
-    values.setdefault("brand", slug)
-    values |= top_level
-    temporary = settings.file.with_suffix(".tmp")
-    temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    temporary.replace(settings.file)
+    with (settings.home / f".{FILE_NAME}.lock").open("w") as lock:
+        # Several ingests may describe their brands at once, and each must keep what the others wrote.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        values = _read_file(settings.file)
+        brands = values.setdefault("brands", {})
+        assert isinstance(brands, dict)
+        brands[slug] = brand.model_dump(mode="json")
+        values.setdefault("brand", slug)
+        values |= top_level
+        write_file(settings.file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
     return load_settings(brand=settings.brand)
 
 
@@ -124,7 +128,7 @@ def _read_file(path: Path) -> dict[str, object]:
         return {}
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{path} is not valid YAML: {error}. Mend it or delete it and run `luxauto init`."
         ) from error

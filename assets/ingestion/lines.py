@@ -15,7 +15,7 @@ from assets.finance.money import INT128, exponent_of, line_amount
 from assets.ingestion.clock import local_and_utc
 from assets.ingestion.mapping import REQUIRED, LineKind, MappingError, OrderMapping
 from assets.ingestion.numbers import integers, micros
-from assets.ingestion.reshape import reshape
+from assets.ingestion.reshape import CUMULATIVE, UNREADABLE, reshape
 
 LINES: dict[str, pl.DataType] = {
     "row_number": pl.Int64(),
@@ -79,7 +79,9 @@ def normalise(rows: pl.DataFrame, mapping: OrderMapping, defaults: Defaults) -> 
     source = rows if mapping.reshape is None else reshape(rows, mapping.reshape)
     parsed = _parse(_rename(source, mapping), mapping, defaults)
     classified = _classify(parsed, mapping)
-    judged = classified.with_columns(_first_problem(list(_problems(defaults))).alias("problem"))
+    judged = classified.with_columns(
+        _first_problem(list(_problems(defaults, classified["currency"].n_unique()))).alias("problem")
+    )
     bad = judged.filter(pl.col("problem").is_not_null()).select("row_number", pl.col("problem").struct.unnest())
     # A row of the file is taken whole or not at all, also when it was reshaped into several lines.
     good = judged.join(bad, on="row_number", how="anti") if bad.height else judged
@@ -99,11 +101,11 @@ def _rename(rows: pl.DataFrame, mapping: OrderMapping) -> pl.DataFrame:
                 f"the file has no column {' or '.join(map(repr, candidates))} (needed for `{field}`); "
                 f"it has {', '.join(c for c in rows.columns if c != 'row_number')}. Choose another --preset or write a --map."
             )
-    cumulative = pl.col("cumulative") if "cumulative" in rows.columns else pl.lit(False)
+    marks = (pl.col(m) if m in rows.columns else pl.lit(False).alias(m) for m in (CUMULATIVE, UNREADABLE))
     names_wanted = type(mapping.columns).model_fields
     return rows.select(
         "row_number",
-        cumulative.alias("cumulative"),
+        *marks,
         *((pl.col(chosen[f]) if f in chosen else pl.lit(None, pl.String)).alias(f) for f in names_wanted),
     )
 
@@ -112,7 +114,8 @@ def _parse(rows: pl.DataFrame, mapping: OrderMapping, defaults: Defaults) -> pl.
     text = clean_text(rows)
     return rows.select(
         "row_number",
-        "cumulative",
+        CUMULATIVE,
+        UNREADABLE,
         *(text(f) for f in ("order_number", "customer", "email", "name", "phone", "country", "description")),
         text("line_type").str.to_lowercase(),
         text("status").str.to_lowercase(),
@@ -168,9 +171,7 @@ def _sku(code: pl.Expr, mapping: OrderMapping) -> pl.Expr:
     return stripped.str.to_uppercase() if mapping.uppercase_sku else stripped
 
 
-def _problems(
-    defaults: Defaults,
-) -> Iterator[tuple[pl.Expr, str, str]]:
+def _problems(defaults: Defaults, currencies: int) -> Iterator[tuple[pl.Expr, str, str]]:
     """Conditions under which a row cannot be taken, each with its field and what to do about it."""
     tomorrow = defaults.today + timedelta(days=1)
     price, day = pl.col("unit_price_micros"), pl.col("local_date")
@@ -200,8 +201,9 @@ def _problems(
     yield exponent_of(pl.col("currency")).is_null(), "currency", "is not an ISO 4217 code such as EUR"
     for name in ("customer", "location"):
         yield pl.col(name).str.len_bytes() > MAX_CODE, name, f"is longer than {MAX_CODE} bytes"
-    order_currency = pl.col("currency").first().over("channel", "order_number")
-    yield pl.col("currency") != order_currency, "currency", "is not the one of the order's first line"
+    if currencies > 1:
+        order_currency = pl.col("currency").first().over("channel", "order_number")
+        yield pl.col("currency") != order_currency, "currency", "is not the one of the order's first line"
     yield (
         ~pl.col("channel").is_in(list(defaults.channels)),
         "channel",
@@ -220,6 +222,7 @@ def _problems(
         "unit_price",
         "gives an amount that no invoice holds; check the decimal separator in the map",
     )
+    yield pl.col(UNREADABLE), "order", "has a row or a total (shipping, tax, discount, refund) that is not a number"
 
 
 def _first_problem(problems: list[tuple[pl.Expr, str, str]]) -> pl.Expr:

@@ -12,7 +12,7 @@ import polars as pl
 
 from assets.finance.money import INT128, MICROS, divide_half_even, exponent_of
 from assets.ingestion.clock import local_and_utc
-from assets.ingestion.lines import REJECTED, Normalised, clean_text
+from assets.ingestion.lines import MAX_CODE, REJECTED, Normalised, clean_text
 from assets.ingestion.mapping import MappingError
 from assets.ingestion.numbers import integers, micros
 
@@ -139,7 +139,8 @@ def _problems(
     parsed: pl.DataFrame, rows: pl.DataFrame, fields: dict[str, _Field], kind: Kind
 ) -> Iterator[tuple[pl.Expr, str, str]]:
     text = clean_text(rows)
-    for name, field in fields.items():
+    # Amounts are not understood without their currency, so that is said first.
+    for name, field in sorted(fields.items(), key=lambda item: item[1].type != "currency"):
         column = pl.col(f"{name}_minor" if field.type == "money" else name)
         given = pl.lit(rows.select(text(name).is_not_null())[name])
         if field.needed:
@@ -148,8 +149,12 @@ def _problems(
             yield given & column.is_null(), name, f"is not a {field.type} that was understood"
         if field.type == "currency":
             yield column.is_not_null() & exponent_of(column).is_null(), name, "is not an ISO 4217 code such as EUR"
-        if field.type in ("money", "rate"):
+        if field.type in ("money", "rate") or (kind == "catalog" and field.type == "integer"):
             yield column < 0, name, "is negative"
+        if field.type == "integer":
+            yield ~column.is_between(-(10**9), 10**9), name, "is larger than a billion"
+        if name in ("sku", "product", "location", "source"):
+            yield column.str.len_bytes() > MAX_CODE, name, f"is longer than {MAX_CODE} bytes"
     if kind == "stock":
         known = ", ".join(MOVEMENTS_IN_FILES)
         yield ~pl.col("kind").is_in(MOVEMENTS_IN_FILES), "kind", f"is not one of {known}"

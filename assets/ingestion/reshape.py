@@ -5,6 +5,7 @@ Belongs here: the shapes of Shopify's and WooCommerce's exports. Does not belong
 Added lines are `cumulative`: a later export of the same order tells the new total, not the difference.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -12,7 +13,11 @@ from typing import Any, Literal
 
 import polars as pl
 
-from assets.finance.money import allocate, to_decimal, to_minor
+from assets.finance.money import UnknownCurrency, allocate, to_decimal, to_minor
+
+CUMULATIVE = "cumulative"
+UNREADABLE = "unreadable_order"
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,19 @@ _SHAPES = {
 def reshape(rows: pl.DataFrame, shape: Literal["shopify", "woocommerce"]) -> pl.DataFrame:
     """Rows with `line_type` and `cumulative`, items first and the order-level lines after them.
 
-    An order whose amounts are no numbers keeps its items as they are, so that they are judged by the common rules.
+    A total of nothing is a line of 0, because an earlier export may have told another. An order with an amount that is no
+    number keeps its items as they are, marked `unreadable_order`: without its totals no part of it can be booked.
     """
     form = _SHAPES[shape]
-    filled = _fill_down(rows.with_columns(pl.exclude("row_number").cast(pl.String)), form)
-    if form.number not in filled.columns:
-        return filled
+    spelling = {str(name).casefold(): str(name) for name in vars(form).values() if name}
+    named = rows.rename(lambda name: spelling.get(name.strip().casefold(), name))
+    if not {form.number, form.quantity, form.price} <= set(named.columns):
+        return named
+    filled = _fill_down(named.with_columns(pl.exclude("row_number").cast(pl.String)), form)
     out: list[dict[str, Any]] = []
     for _, order in filled.group_by(form.number, maintain_order=True):
         out.extend(_lines_of(order.to_dicts(), form))
-    schema = {**filled.schema, "line_type": pl.String(), "cumulative": pl.Boolean()}
+    schema = {**filled.schema, "line_type": pl.String(), CUMULATIVE: pl.Boolean(), UNREADABLE: pl.Boolean()}
     return pl.DataFrame(out, schema=schema, orient="row")
 
 
@@ -68,8 +76,6 @@ def _fill_down(rows: pl.DataFrame, form: _Shape) -> pl.DataFrame:
         rows = rows.with_columns(full.alias("Billing Name"))
     own = {form.number, form.sku, form.item, form.quantity, form.price, "row_number"}
     shared = [name for name in rows.columns if name not in own]
-    if form.number not in rows.columns:
-        return rows
     return rows.with_columns(pl.col(shared).forward_fill().over(form.number))
 
 
@@ -77,23 +83,24 @@ def _lines_of(items: list[dict[str, Any]], form: _Shape) -> Iterator[dict[str, A
     first = items[0]
     try:
         amounts = _Amounts.read(items, form)
-    except InvalidOperation:
-        yield from ({**item, "line_type": None, "cumulative": False} for item in items)
+        prices = amounts.net_prices(items, form)
+        extra = list(amounts.extra_lines())
+    except (ArithmeticError, UnknownCurrency):
+        yield from ({**item, "line_type": None, CUMULATIVE: False, UNREADABLE: True} for item in items)
         return
-    prices = amounts.net_prices(items, form)
     for item, price in zip(items, prices, strict=True):
-        yield {**item, form.price: price, "line_type": "goods", "cumulative": False}
-    for line_type, amount in amounts.extra_lines():
-        if amount:
-            yield {
-                **first,
-                form.sku: line_type.upper(),
-                form.item: None,
-                form.quantity: "-1" if line_type == "refund" else "1",
-                form.price: str(abs(amount) if line_type == "refund" else amount),
-                "line_type": line_type,
-                "cumulative": True,
-            }
+        yield {**item, form.price: price, "line_type": "goods", CUMULATIVE: False, UNREADABLE: False}
+    for line_type, amount in extra:
+        yield {
+            **first,
+            form.sku: line_type.upper(),
+            form.item: None,
+            form.quantity: "-1" if line_type == "refund" else "1",
+            form.price: format(abs(amount) if line_type == "refund" else amount, "f"),
+            "line_type": line_type,
+            CUMULATIVE: True,
+            UNREADABLE: False,
+        }
 
 
 @dataclass(frozen=True)
@@ -150,8 +157,9 @@ class _Amounts:
 
 
 def _number(value: Any, default: Decimal = Decimal(0)) -> Decimal:
-    text = (value or "").strip().replace(",", "")
-    number = Decimal(text) if text else default
+    text = (value or "").strip()
+    # A comma elsewhere would be a decimal comma, and "4,90" must not become 490.
+    number = Decimal(text.replace(",", "") if _GROUPED.fullmatch(text) else text) if text else default
     if not number.is_finite():
         raise InvalidOperation(f"{value} is not finite")
     return number

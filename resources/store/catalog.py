@@ -33,11 +33,11 @@ ALWAYS = date(1970, 1, 1)
 
 
 def write_catalog(connection: "Connection", brand: int, rows: pl.DataFrame) -> tuple[int, int]:
-    """Insert or update SKUs and their products by code, and add costs. Returns (new SKUs, known SKUs).
+    """Insert or update SKUs and their products by code, and add costs. Returns the rows of (new, known) SKUs.
 
     An empty cell leaves what is known. `rows` is what `normalise_reference(…, "catalog")` gives.
     """
-    rows = rows.unique("sku", keep="last", maintain_order=True)
+    every, rows = rows, rows.unique("sku", keep="last", maintain_order=True)
     before = read_catalog(connection, brand)["sku"]
     _write_products(connection, brand, rows)
     products = read_frame(
@@ -56,7 +56,8 @@ def write_catalog(connection: "Connection", brand: int, rows: pl.DataFrame) -> t
         "size",
         "color",
         "retail_price_minor",
-        "currency",
+        # It is the price's: without a price in the file it must not come to stand beside another one.
+        pl.when(pl.col("retail_price_minor").is_not_null()).then("currency").alias("currency"),
         "supplier",
         "lead_time_days",
         "min_order_quantity",
@@ -67,9 +68,9 @@ def write_catalog(connection: "Connection", brand: int, rows: pl.DataFrame) -> t
     kept = [c for c in skus.columns if c not in ("brand_id", "sku", "updated_at")]
     update = {c: f"coalesce(excluded.{c}, skus.{c})" for c in kept} | {"updated_at": "excluded.updated_at"}
     upsert_frame(connection, "skus", skus, ["brand_id", "sku"], update)
-    _write_costs(connection, brand, rows)
-    known = rows.filter(pl.col("sku").is_in(before.to_list())).height
-    return rows.height - known, known
+    _write_costs(connection, brand, every)
+    known = every.filter(pl.col("sku").is_in(before.to_list())).height
+    return every.height - known, known
 
 
 def read_catalog(connection: "Connection", brand: int) -> pl.DataFrame:
@@ -142,6 +143,6 @@ def _write_costs(connection: "Connection", brand: int, rows: pl.DataFrame) -> No
         pl.col("cost_valid_from").fill_null(ALWAYS).alias("valid_from"),
         "cost_minor",
         "currency",
-    )
+    ).unique(["sku_id", "valid_from"], keep="last", maintain_order=True)
     update = {"cost_minor": "excluded.cost_minor", "currency": "excluded.currency"}
     upsert_frame(connection, "sku_costs", table, ["sku_id", "valid_from"], update)

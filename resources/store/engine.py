@@ -79,7 +79,7 @@ def open_store(database_url: str) -> Store:
     Raises StoreError when the server does not answer or the driver is missing.
     """
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import OperationalError, ProgrammingError
+    from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
     url = normalise_database_url(database_url)
     if url.startswith("sqlite:///"):
@@ -94,6 +94,9 @@ def open_store(database_url: str) -> Store:
         raise StoreError(
             f"DATABASE_URL needs the package {error.name}: install luxauto with its `postgres` extra."
         ) from error
+    except ArgumentError as error:
+        # The text may hold a password, so it is not shown.
+        raise StoreError("DATABASE_URL is no sqlite:/// or postgresql:// URL. Correct it.") from error
     except (OperationalError, ProgrammingError) as error:
         raise StoreError(
             f"the database at {_without_password(url)} does not answer: {error.orig}. Check DATABASE_URL."
@@ -109,10 +112,10 @@ def _configure_sqlite(engine: "Engine") -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
+            f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
-            f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
             "cache_size=-65536",
             "temp_store=MEMORY",
         ):

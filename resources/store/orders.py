@@ -71,7 +71,8 @@ def write_order_lines(connection: "Connection", brand: int, record: ImportRecord
     located = lines.with_columns(pl.col("channel").replace_strict(channels, return_dtype=INT).alias("channel_id"))
     orders, fresh = _ensure_orders(connection, brand, located)
     placed = located.join(orders, on=["channel_id", "order_number"], maintain_order="left")
-    missing = placed if fresh else _not_yet_written(connection, brand, placed)
+    nothing = pl.col("cumulative") & (pl.col("amount_minor") == 0)
+    missing = placed.filter(~nothing) if fresh else _not_yet_written(connection, brand, placed)
     new = missing["row_number"].n_unique()
     written = Written(new, lines["row_number"].n_unique() - new)
     if not new:
@@ -221,21 +222,20 @@ def _not_yet_written(connection: "Connection", brand: int, lines: pl.DataFrame) 
 
 def _growth(totals: pl.DataFrame, written: pl.DataFrame) -> pl.DataFrame:
     """What has been added to an order's totals (shipping, tax, refunds) since they were last written."""
+    value = pl.col("unit_price_micros") * pl.col("quantity")
     before = written.group_by("order_id", "code").agg(
-        pl.col("amount_minor").sum().alias("before"), pl.len().cast(INT).alias("occurrence_after")
+        pl.col("amount_minor").sum().alias("before"),
+        value.sum().alias("value_before"),
+        pl.len().cast(INT).alias("occurrence_after"),
     )
     grown = totals.join(before, on=["order_id", "code"], how="left", maintain_order="left").with_columns(
-        pl.col("before", "occurrence_after").fill_null(0)
+        pl.col("before", "value_before", "occurrence_after").fill_null(0)
     )
     delta = pl.col("amount_minor") - pl.col("before")
-    scaled = (
-        pl.when(pl.col("before") == 0)
-        .then("unit_price_micros")
-        .otherwise(pl.col("unit_price_micros") * delta // pl.col("amount_minor"))
-    )
+    added = (value - pl.col("value_before")) // pl.col("quantity")
     return (
         grown.filter(delta != 0)
-        .with_columns(delta.alias("amount_minor"), scaled.alias("unit_price_micros"))
+        .with_columns(delta.alias("amount_minor"), added.alias("unit_price_micros"))
         .with_columns(pl.col("occurrence_after").alias("occurrence"))
         .select(totals.columns)
     )

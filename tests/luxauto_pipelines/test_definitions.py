@@ -186,7 +186,6 @@ def test_the_daily_close_is_of_the_day_that_has_just_ended_in_the_brands_zone(no
     assert (request.run_key, request.partition_key) == (closed, closed)
 
 
-@pytest.mark.slow
 def test_dagster_itself_finds_the_workspace_valid(home: Path) -> None:
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     home.mkdir(parents=True)

@@ -13,6 +13,7 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
+from assets.inventory.levels import low_stock
 from luxauto_pipelines.ingest import ingest_reference
 from luxauto_pipelines.sensors import INTERVAL_SECONDS, build_sensors, evaluate
 from resources.settings import load_settings
@@ -30,7 +31,11 @@ class Warehouse:
         self.books = books
         self.folder = folder
         self.files = 0
-        self._take("catalog", ["sku", "reorder_point"], *((sku, REORDER_POINT) for sku in SKUS))
+        for sku in SKUS:
+            self.hold(sku, REORDER_POINT)
+
+    def hold(self, sku: str, reorder_point: int) -> None:
+        self._take("catalog", ["sku", "reorder_point"], (sku, reorder_point))
 
     def count(self, sku: str, units: int) -> None:
         self._move(sku, "opening", units)
@@ -158,12 +163,17 @@ def test_a_sku_that_nobody_counted_never_asks(warehouse: Warehouse) -> None:
     assert skipped(warehouse.tick(None)) == "0 alerts, none of them new"
 
 
+def test_a_reorder_point_that_is_raised_above_the_stock_is_a_fall(warehouse: Warehouse) -> None:
+    warehouse.count("BAG", 20)
+    cursor = warehouse.tick(None).cursor
+    warehouse.hold("BAG", 25)
+    assert len(run_keys(warehouse.tick(cursor))) == 1
+
+
 def test_an_alert_that_a_run_has_raised_first_is_still_acted_on(warehouse: Warehouse) -> None:
     warehouse.count("BAG", 20)
     cursor = warehouse.tick(None).cursor
     warehouse.lose("BAG", 18)
-    from assets.inventory.levels import low_stock
-
     with warehouse.books.write() as (connection, brand):
         (raised,) = raise_alerts(connection, brand, low_stock(read_levels(connection, brand)))
     assert run_keys(warehouse.tick(cursor)) == [f"low-stock-{raised}"]

@@ -13,7 +13,7 @@ from assets.finance.executive import ExecutiveReport
 from assets.finance.executive_figures import Sources, executive_report_of
 from assets.finance.statements import DAILY
 from assets.forecasting.demand import DEMAND_SCHEMA
-from assets.forecasting.forecast import FORECAST_SCHEMA
+from assets.forecasting.schemas import FORECAST_SCHEMA
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 4, 1, 8, tzinfo=UTC)
@@ -63,7 +63,9 @@ def sources(*days: dict[str, Any], **frames: Any) -> Sources:
     plain = {name: empty(schema) for name, schema in SCHEMAS.items()}
     plain |= {"demand_history": empty(DEMAND_SCHEMA), "demand_forecast": empty(FORECAST_SCHEMA), **frames}
     report = pl.DataFrame(list(days), schema=DAILY, orient="row")
-    given = {name: rows.lazy() if name in ("transactions", "ledger") else rows for name, rows in plain.items()}
+    given: dict[str, Any] = {
+        name: rows.lazy() if name in ("transactions", "ledger") else rows for name, rows in plain.items()
+    }
     return Sources(financial_report=report, **given)
 
 
@@ -142,7 +144,7 @@ def test_months_and_channels_add_up_to_the_days_in_whatever_order_they_come(days
     assert found.monthly["net_revenue"].sum() == net
     assert found.by_channel["net_revenue"].sum() == net
     costed = found.monthly.drop_nulls("margin")
-    assert costed["margin"].sum() == costed["costed_revenue"].sum() - costed["cogs"].sum()
+    assert costed["margin"].sum() == (costed["costed_revenue"] - costed["cogs"]).sum()
     pounds = sum(row["net_revenue_minor"] for row in days if row["currency"] == "GBP")
     assert found.unconverted["net_revenue"].sum() == pounds
     for section in ("monthly", "by_channel", "unconverted"):

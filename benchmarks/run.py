@@ -1,0 +1,69 @@
+"""Run the benchmarks: a table for people, `benchmarks/out/bench.json` for programs, exit code 1 when a target is missed."""
+
+import json
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import imports, ingest, report
+from benchmarks.measure import Measured
+
+OUT = Path(__file__).parent / "out" / "bench.json"
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+progress = Console(stderr=True)
+
+
+class Name(StrEnum):
+    """The benchmarks."""
+
+    ingest = "ingest"
+    report = "report"
+    imports = "imports"
+
+
+BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
+    Name.ingest: ingest.run,
+    Name.report: report.run,
+    Name.imports: imports.run,
+}
+
+
+@app.command()
+def main(
+    only: Annotated[list[Name] | None, typer.Option(help="Run this one alone; may be given several times.")] = None,
+) -> None:
+    """Measure ingest, report and import, each beside a reference in the same call. Takes some minutes."""
+    rows: list[Measured] = []
+    for name in only or list(Name):
+        for row in BENCHMARKS[name]():
+            progress.print(f"{row.name}: {row.ratio:.2f}")
+            rows.append(row)
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps([row.as_dict() for row in rows], indent=2) + "\n", encoding="utf-8")
+    console.print(_table(rows))
+    raise typer.Exit(0 if all(row.ok for row in rows) else 1)
+
+
+def _table(rows: list[Measured]) -> Table:
+    table = Table(title="Medians of interleaved pairs", title_justify="left")
+    for column in ("benchmark", "unit"):
+        table.add_column(column)
+    for column in ("ours", "reference", "ratio", "target"):
+        table.add_column(column, justify="right")
+    table.add_column("ok")
+    for row in rows:
+        target = f"{'≥' if row.better == 'higher' else '≤'} {row.target:g}"
+        digits = 0 if row.ours >= 1000 else 2
+        numbers = (f"{row.ours:,.{digits}f}", f"{row.reference:,.{digits}f}", f"{row.ratio:.2f}")
+        table.add_row(row.name, row.unit, *numbers, target, "yes" if row.ok else "[red]no[/red]")
+    return table
+
+
+if __name__ == "__main__":
+    app()
