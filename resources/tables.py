@@ -91,11 +91,15 @@ def _read_workbook(content: bytes) -> pl.DataFrame:
     from fastexcel import FastExcelError
 
     try:
-        sheets = pl.read_excel(io.BytesIO(content), sheet_id=0, engine="calamine", infer_schema_length=None)
+        sheets = pl.read_excel(
+            io.BytesIO(content), sheet_id=0, engine="calamine", infer_schema_length=None, raise_if_empty=False
+        )
     except FastExcelError as error:
         raise EOFError(str(error).splitlines()[0]) from error
-    first = next(iter(sheets.values()))
-    alike = [sheet for sheet in sheets.values() if sheet.columns == first.columns]
+    filled = [sheet for sheet in sheets.values() if sheet.width]
+    if not filled:
+        raise _EmptyTable
+    alike = [sheet for sheet in filled if sheet.columns == filled[0].columns]
     return _numbered(pl.concat(alike, how="vertical_relaxed"))
 
 

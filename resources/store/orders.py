@@ -67,6 +67,8 @@ def write_order_lines(connection: "Connection", brand: int, record: ImportRecord
     `lines` has the columns of `assets.ingestion.lines.LINES`. Equal lines of an order are told apart by `occurrence`, so
     that the same file again adds nothing. Runs inside the caller's `Store.write` transaction.
     """
+    if not lines.height:
+        return Written(0, 0)
     channels = channel_ids(connection, brand, lines["channel"].unique().sort().to_list())
     located = lines.with_columns(pl.col("channel").replace_strict(channels, return_dtype=INT).alias("channel_id"))
     orders, fresh = _ensure_orders(connection, brand, located)

@@ -26,7 +26,7 @@ from resources.store.brand_store import BrandStore
 from tests.conftest import ROOT, VARIABLES, free_port
 
 T = TypeVar("T")
-DAYS = 63
+DAYS = 35
 SKUS: dict[str, tuple[str, str, str, int, int, int]] = {
     "BAG-NOIR": ("Sac Noir", "bags", "Nocturne", 1200, 400, 12),
     "BELT-OR": ("Ceinture Or", "belts", "Nocturne", 290, 90, 8),
@@ -149,7 +149,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Four SKUs, nine weeks of their sales, none of them low, every asset made."""
+    """Four SKUs, five weeks of their sales, none of them low, every asset made."""
     folder = tmp_path_factory.mktemp("ui")
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     environment |= {

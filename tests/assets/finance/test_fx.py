@@ -32,11 +32,13 @@ def converted(ratios: pl.DataFrame, base: str, *amounts: tuple[date, str, int]) 
     return convert(frame, ratios, base, "amount_minor", "into")["into"].to_list()
 
 
-def exact(minor: int, currency: str, worth: Fraction, base: str) -> int:
-    """Minor units of the base for `worth` base units a unit, rounded half to even once."""
-    return round(Fraction(minor, 10 ** exponent(currency)) * worth * 10 ** exponent(base))
+def exact(minor: int, currency: str, worth: Fraction, base: str) -> int | None:
+    """Minor units of the base for `worth` base units a unit, rounded half to even once; None beyond 64 bits."""
+    units = round(Fraction(minor, 10 ** exponent(currency)) * worth * 10 ** exponent(base))
+    return units if -(2**63) <= units < 2**63 else None
 
 
+@settings(deadline=None)
 @given(quotations, st.lists(amounts, min_size=1, max_size=20), st.sampled_from(["USD", "JPY", "KWD", "CLF"]))
 def test_a_direct_quotation_converts_exactly(rate: Decimal, minors: list[int], currency: str):
     ratios = daily_ratios(rates((MONDAY, "EUR", currency, rate)), "EUR")
@@ -46,6 +48,7 @@ def test_a_direct_quotation_converts_exactly(rate: Decimal, minors: list[int], c
     assert got == [exact(minor, currency, 1 / Fraction(rate), "EUR") for minor in minors]
 
 
+@settings(deadline=None)
 @given(quotations, amounts, st.sampled_from(["USD", "JPY", "KWD", "CLF"]))
 def test_an_inverse_quotation_converts_exactly(rate: Decimal, minor: int, currency: str):
     ratios = daily_ratios(rates((MONDAY, currency, "EUR", rate)), "EUR")
@@ -53,6 +56,7 @@ def test_an_inverse_quotation_converts_exactly(rate: Decimal, minor: int, curren
     assert converted(ratios, "EUR", (MONDAY, currency, minor)) == [exact(minor, currency, Fraction(rate), "EUR")]
 
 
+@settings(deadline=None)
 @given(quotations, quotations, amounts, st.sampled_from(["GBP", "JPY"]))
 def test_triangulation_is_exact_and_rounds_once(of_dollar: Decimal, of_base: Decimal, minor: int, base: str):
     ratios = daily_ratios(rates((MONDAY, "EUR", "USD", of_dollar), (MONDAY, "EUR", base, of_base)), base)
@@ -63,6 +67,7 @@ def test_triangulation_is_exact_and_rounds_once(of_dollar: Decimal, of_base: Dec
     assert got == [exact(minor, "USD", worth, base), exact(minor, "EUR", Fraction(of_base), base)]
 
 
+@settings(deadline=None)
 @given(quotations, quotations, amounts)
 def test_triangulation_works_as_well_where_the_pivot_is_what_both_are_quoted_in(
     dollar: Decimal, pound: Decimal, minor: int
@@ -104,7 +109,7 @@ def test_a_new_quotation_ends_the_carrying():
     assert converted(ratios, "EUR", *((MONDAY + timedelta(days=n), "USD", 125) for n in (2, 3))) == [100, 125]
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.sets(st.integers(0, 60), min_size=1, max_size=12), st.integers(0, 10))
 def test_a_rate_is_never_older_than_allowed_and_always_the_newest_there_is(offsets: set[int], carry: int):
     quoted = sorted(MONDAY + timedelta(days=n) for n in offsets)
@@ -123,6 +128,7 @@ def test_a_rate_is_never_older_than_allowed_and_always_the_newest_there_is(offse
     assert ratios.select("day", "currency").is_unique().all()
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**62), 2**62))
 def test_an_amount_in_the_base_currency_is_itself_without_any_rate(minor: int):
     assert converted(daily_ratios(rates(), "EUR"), "EUR", (MONDAY, "EUR", minor)) == [minor]
@@ -147,6 +153,7 @@ def test_an_amount_whose_worth_does_not_fit_is_null_and_stops_nothing():
     assert converted(ratios, "EUR", (MONDAY, "USD", 10**15), (MONDAY, "USD", 1)) == [None, 9_000_000]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_the_quotations_does_not_matter(order: list[int]):
     rows = rates(*((MONDAY + timedelta(days=2 * n), "EUR", quote, "1.5") for n in range(3) for quote in ("USD", "GBP")))
@@ -191,7 +198,7 @@ def sample(quotes: pl.DataFrame) -> Iterator[tuple[date, str, dict[str, Fraction
 def test_the_banks_rates_convert_exactly_into_every_base(ecb: pl.DataFrame, base: str):
     ratios = daily_ratios(ecb, base)
     wanted: list[tuple[date, str, int]] = []
-    expected: list[int] = []
+    expected: list[int | None] = []
     for day, currency, of_day in sample(ecb):
         of_day["EUR"] = Fraction(1)
         for minor in (1, 129_900, -7, 10**11 + 1):

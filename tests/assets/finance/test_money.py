@@ -44,6 +44,7 @@ def amount_of(quantity: int, micros: int, currency: str) -> int | None:
     return frame.select(a=line_amount(pl.col("q"), pl.col("p"), pl.col("c")))["a"][0]
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**15), 10**15), weights)
 def test_shares_sum_to_the_total_and_are_within_one_unit_of_the_exact_share(total: int, parts: list[int]):
     shares = allocate(total, parts)
@@ -67,7 +68,7 @@ def test_equal_shares_where_no_weight_says_otherwise_and_none_of_nobody():
     assert allocate(5, []) == []
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(-(10**36), 10**36), st.integers(1, 10**24)), min_size=1, max_size=30))
 def test_division_rounds_half_to_even_as_decimal_does(pairs: list[tuple[int, int]]):
     exact = [
@@ -77,6 +78,7 @@ def test_division_rounds_half_to_even_as_decimal_does(pairs: list[tuple[int, int
     assert divided(pairs) == exact
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**17), 10**17), st.integers(1, 10**17))
 def test_ties_go_to_the_even_neighbour_on_both_sides_of_zero(quotient: int, half: int):
     tie = (2 * quotient + 1) * half, 2 * half
@@ -90,7 +92,7 @@ def test_ties_by_hand():
     assert divided([(n, 2) for n in numerators]) == [-4, -2, -2, 0, 0, 0, 2, 2, 4]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(-(10**6), 10**6), st.integers(-(10**12), 10**12), currencies)
 @example(1, 5_000, "EUR")
 @example(-3, 5_000, "EUR")
@@ -112,6 +114,7 @@ def test_a_line_of_an_unknown_currency_has_no_amount():
     assert amount_of(1, 10**6, "XXL") is None
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**18), 10**18), currencies)
 def test_minor_units_come_back_from_their_decimal(minor: int, currency: str):
     amount = to_decimal(minor, currency)
@@ -120,6 +123,7 @@ def test_minor_units_come_back_from_their_decimal(minor: int, currency: str):
     assert amount.as_tuple().exponent == -CURRENCIES[currency]
 
 
+@settings(deadline=None)
 @given(st.decimals(-(10**12), 10**12, allow_nan=False, places=9), currencies)
 def test_a_decimal_becomes_the_nearest_minor_unit(amount: Decimal, currency: str):
     assert to_minor(amount, currency) == half_even(Fraction(amount) * 10 ** CURRENCIES[currency])

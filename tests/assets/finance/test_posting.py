@@ -127,7 +127,7 @@ def test_the_cost_is_the_newest_that_is_valid_on_the_day():
     assert valued([line(day=day) for day in days], *costs)["cost_minor"].to_list() == [None, 200, 300, 400, 400]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(st.integers(0, 30), st.integers(0, 10**6), max_size=6),
     st.lists(st.tuples(st.integers(-5, 40), st.integers(-9, 9).filter(bool)), min_size=1, max_size=12),
@@ -195,7 +195,7 @@ COSTED = (cost(333), cost(45_001, DAY, "SHOE", "JPY"))
 WORTH = {"USD": "0.923417", "JPY": "0.00612345", "KWD": "3.0157"}
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(any_lines)
 def test_any_lines_balance_by_order_day_and_currency_also_in_base(lines: list[dict[str, Any]]):
     wanted = wanted_postings(valued(lines, *COSTED, **WORTH))
@@ -211,7 +211,7 @@ def test_any_lines_balance_by_order_day_and_currency_also_in_base(lines: list[di
     assert wanted.select("order_id", "day", "account", "currency").is_unique().all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(any_lines)
 def test_a_base_amount_is_empty_just_where_the_day_has_no_rate(lines: list[dict[str, Any]]):
     wanted = wanted_postings(valued(lines, *COSTED, **WORTH))
@@ -220,7 +220,7 @@ def test_a_base_amount_is_empty_just_where_the_day_has_no_rate(lines: list[dict[
     assert wanted.filter(unknown != pl.col("base_amount_minor").is_null()).is_empty()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(any_lines, st.randoms(use_true_random=False))
 def test_the_order_of_the_lines_does_not_matter(lines: list[dict[str, Any]], random: Any):
     shuffled = random.sample(lines, len(lines))
@@ -230,6 +230,7 @@ def test_the_order_of_the_lines_does_not_matter(lines: list[dict[str, Any]], ran
     assert one.equals(other)
 
 
+@settings(deadline=None)
 @given(any_lines)
 def test_valuing_keeps_every_line_in_its_place(lines: list[dict[str, Any]]):
     frame = pl.DataFrame(lines, schema=LINES, orient="row")

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.inventory.levels import ALERTS_WANTED, day_after_last_movement, low_stock
@@ -41,6 +41,7 @@ def test_at_or_below_the_reorder_point_is_low_and_nothing_left_is_out(available:
     assert kinds(("BAG", available, True, point)) == ({"BAG": kind} if kind else {})
 
 
+@settings(deadline=None)
 @given(st.integers(-1000, 1000), st.none() | st.integers(0, 1000))
 def test_a_sku_that_was_never_counted_is_neither(available: int, point: int | None):
     assert kinds(("BAG", available, False, point)) == {}
@@ -56,6 +57,7 @@ def test_the_figures_behind_an_alert_stand_in_its_details():
     ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

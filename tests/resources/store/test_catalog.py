@@ -105,6 +105,11 @@ def test_the_catalogues_of_two_brands_live_apart(books: BrandStore) -> None:
     assert [row[2] for row in costs(second)] == [100]
 
 
+def test_a_file_without_skus_writes_nothing(books: BrandStore) -> None:
+    assert write(books) == (0, 0)
+    assert read(books) == {}
+
+
 def test_a_planned_reorder_point_follows_the_plan(books: BrandStore) -> None:
     write(books, BAG)
     plan_points(books, **{"BAG-1": 5})

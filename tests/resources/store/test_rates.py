@@ -55,6 +55,11 @@ def test_of_two_rates_of_a_day_in_a_file_the_last_counts(books: BrandStore) -> N
     assert [row[3] for row in read(books)] == [Decimal("1.07")]
 
 
+def test_a_file_without_rates_writes_nothing(books: BrandStore) -> None:
+    assert write(books) == (0, 0)
+    assert read(books) == []
+
+
 def test_the_rates_of_two_brands_live_apart(books: BrandStore) -> None:
     second = BrandStore(books.settings.model_copy(update={"brand": "second"}), books.store)
     write(books, ("2025-03-03", "EUR", "USD", "1.05", "ECB"))

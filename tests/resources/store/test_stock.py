@@ -117,6 +117,12 @@ def test_movements_are_read_by_their_local_day(books: BrandStore) -> None:
     assert days.select("day", "movements").rows() == [(date(2025, 3, 1), 1), (date(2025, 3, 2), 1)]
 
 
+def test_a_file_without_movements_writes_nothing(books: BrandStore) -> None:
+    with books.write() as (connection, brand):
+        assert write_movements(connection, brand, frame(movement("BAG", "opening", 1)).clear(), "main") == (0, 0)
+    assert on_hand(books) == {}
+
+
 def test_the_version_of_the_stock_changes_when_something_moves(books: BrandStore) -> None:
     def version() -> str:
         with books.read() as (connection, brand):
