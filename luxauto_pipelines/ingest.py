@@ -75,13 +75,13 @@ def ingest_orders(
     today = today_in(current.timezone, datetime.now(UTC))
     defaults = Defaults(current.base_currency, current.timezone, today, CHANNEL_KINDS)
     judged = normalise(source.rows, mapping, defaults)
+    if not described and judged.lines.height:
+        save_brand(settings, settings.brand, current)
     lines = _without_addresses(judged.lines, books.vault)
     rejected, quarantine = _quarantine(settings, source, judged, path)
     sold = lines.filter(pl.col("kind") != "void")
     rows_in = source.rows.height + source.ragged.height
     progress("writing")
-    if not described and lines.height:
-        save_brand(settings, settings.brand, current)
     with books.write() as (connection, brand):
         about = ImportRecord("orders", path.name, source.sha256, mapping_name, rows_in, rejected.height)
         written = write_order_lines(connection, brand, about, sold)

@@ -35,9 +35,7 @@ nightly_forecast = dg.define_asset_job(
 )
 replenishment = dg.define_asset_job(
     "replenishment",
-    selection=dg.AssetSelection.assets(
-        "catalog", "sku_costs", "stock_levels", "stock_alerts", "reorder_plan", "purchase_orders"
-    )
+    selection=dg.AssetSelection.assets("stock_levels", "stock_alerts", "reorder_plan", "purchase_orders")
     - _LEVELS_AND_MOVEMENTS,
     description="Look at the stock, renew the reorder plan and draft the purchase orders that it asks for.",
     tags={"luxauto/job": "replenishment"},

@@ -97,7 +97,7 @@ class Lake:
                 f"the asset {asset!r} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
             )
         # Whoever opens a path more than once may find it replaced in between; bytes stay what they are.
-        sources = [io.BytesIO(self._content(self.path(asset, key))) for key in wanted]
+        sources: Any = [io.BytesIO(self._content(self.path(asset, key))) for key in wanted]
         columns: dict[str, Any] = {}
         for source in sources:
             columns |= pl.read_parquet_schema(source)

@@ -3,7 +3,7 @@
 import polars as pl
 
 _MICRO = 10**6
-_LARGEST = 10**12
+LARGEST = 10**12
 _THOUSANDS = {".": ",", ",": "."}
 
 
@@ -26,7 +26,7 @@ def micros(rows: pl.DataFrame, name: str, decimal_separator: str = ".") -> pl.Ex
     if dtype.is_float():
         value = column.cast(pl.Float64)
         return (
-            pl.when(value.is_finite() & (value.abs() < _LARGEST))
+            pl.when(value.is_finite() & (value.abs() < LARGEST))
             .then(value * _MICRO)
             .round(0)
             .cast(pl.Int64, strict=False)
@@ -34,7 +34,7 @@ def micros(rows: pl.DataFrame, name: str, decimal_separator: str = ".") -> pl.Ex
     if dtype == pl.String:
         column = _plain(column.str.strip_chars(), decimal_separator)
     exact = column.cast(pl.Decimal(38, 10), strict=False)
-    inside = pl.when(exact.abs() < _LARGEST).then(exact)
+    inside = pl.when(exact.abs() < LARGEST).then(exact)
     return (inside.round(6, mode="half_to_even") * _MICRO).cast(pl.Int64, strict=False)
 
 

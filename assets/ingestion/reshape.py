@@ -14,6 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from assets.finance.money import UnknownCurrency, allocate, to_decimal, to_minor
+from assets.ingestion.numbers import LARGEST
 
 CUMULATIVE = "cumulative"
 UNREADABLE = "unreadable_order"
@@ -160,6 +161,6 @@ def _number(value: Any, default: Decimal = Decimal(0)) -> Decimal:
     text = (value or "").strip()
     # A comma elsewhere would be a decimal comma, and "4,90" must not become 490.
     number = Decimal(text.replace(",", "") if _GROUPED.fullmatch(text) else text) if text else default
-    if not number.is_finite():
-        raise InvalidOperation(f"{value} is not finite")
+    if not number.is_finite() or abs(number) >= LARGEST:
+        raise InvalidOperation(f"{value} is no amount")
     return number

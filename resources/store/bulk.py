@@ -83,7 +83,7 @@ def _bound(value: Any, sqlite: bool) -> Any:
 
 def ids_by_code(connection: "Connection", query: str, values: dict[str, Any]) -> dict[str, int]:
     """Rows of two columns, a code and an id, as a mapping."""
-    return {str(row[0]): int(row[1]) for row in run(connection, query, values)}
+    return {str(code): int(number) for code, number in run(connection, query, values).tuples()}
 
 
 def upsert_frame(

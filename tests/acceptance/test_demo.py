@@ -21,7 +21,8 @@ import pytest
 
 from assets.finance.money import exponent
 
-pytestmark = pytest.mark.slow
+# A refresh writes some thousand events, which takes minutes on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 UNTIL = "2026-10-31"

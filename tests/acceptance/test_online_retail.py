@@ -24,7 +24,8 @@ from sqlalchemy import text
 
 from resources.store import open_store
 
-pytestmark = pytest.mark.slow
+# A refresh writes some thousand events, which takes minutes on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT.parent / "shared" / "data" / "online_retail.parquet"

@@ -34,7 +34,30 @@ for turn in range(25):
     rows = 200 + 37 * turn
     lake.write("sales", pl.select(n=pl.repeat(rows, rows), text=pl.int_range(rows).hash().cast(pl.String)), str(turn % 3))
 """
-ODD_KEYS = ["2025-03-01", "a/b", "..", "../up", "50%", "a b", "ünï", "*", "[x]", "{y}", "a'b", 'a"b', "?", "#", "a\\b", "a.parquet"]
+WRITE_ONE = """
+import sys
+import polars as pl
+from resources.lake import Lake
+Lake(sys.argv[1], "maison").write("sales", pl.DataFrame({"n": [2]}), "2")
+"""
+ODD_KEYS = [
+    "2025-03-01",
+    "a/b",
+    "..",
+    "../up",
+    "50%",
+    "a b",
+    "ünï",
+    "*",
+    "[x]",
+    "{y}",
+    "a'b",
+    'a"b',
+    "?",
+    "#",
+    "a\\b",
+    "a.parquet",
+]
 
 
 def frame(*numbers: int) -> pl.DataFrame:
@@ -131,7 +154,7 @@ def test_a_partition_in_a_bucket_may_have_an_odd_name(remote: Lake) -> None:
 def test_sql_sees_every_asset_as_a_view_of_its_name(lake: Lake) -> None:
     lake.write("sales", pl.DataFrame({"sku": ["A", "B", "A"], "units": [1, 2, 3]}), "1")
     lake.write("skus_2025", pl.DataFrame({"sku": ["A", "B"], "name": ["Sac", "Ceinture"]}))
-    query = "SELECT name, sum(units)::INT AS units FROM sales JOIN skus_2025 USING (sku) WHERE units > ? GROUP BY name ORDER BY name"
+    query = "SELECT name, units FROM sales JOIN skus_2025 USING (sku) WHERE units > ? ORDER BY name"
     assert lake.sql(query, [1]).rows() == [("Ceinture", 2), ("Sac", 3)]
     assert lake.connect().sql("SELECT count(*) FROM sales").fetchall() == [(3,)]
 
@@ -165,8 +188,7 @@ def test_two_brands_have_lakes_apart(lake: Lake) -> None:
 def test_what_another_process_writes_to_a_bucket_is_seen(remote: Lake) -> None:
     remote.write("sales", frame(1), "1")
     assert remote.partitions("sales") == ["1"]
-    code = "import sys, polars as pl; from resources.lake import Lake; Lake(sys.argv[1], 'maison').write('sales', pl.DataFrame({'n': [2]}), '2')"
-    subprocess.run([sys.executable, "-c", code, remote.root], check=True)
+    subprocess.run([sys.executable, "-c", WRITE_ONE, remote.root], check=True)
     assert remote.partitions("sales") == ["1", "2"]
     assert remote.sql("SELECT sum(n)::INT AS n FROM sales")["n"].to_list() == [3]
 
@@ -230,7 +252,9 @@ def test_readers_of_files_that_four_processes_replace_never_fail(local: Lake) ->
     query = "SELECT n, count(*)::INT AS c, count(text)::INT AS t FROM sales GROUP BY n"
     while reads < 3 or any(writer.poll() is None for writer in writers):
         # Every file says in each row how many rows it has, so a file of two writers would be found out.
-        by_polars = local.scan("sales").group_by("n").agg(pl.len().alias("c"), pl.col("text").count().alias("t")).collect()
+        by_polars = (
+            local.scan("sales").group_by("n").agg(pl.len().alias("c"), pl.col("text").count().alias("t")).collect()
+        )
         for rows in (by_polars, local.sql(query)):
             assert all(count % n == 0 and text == count for n, count, text in rows.iter_rows()), rows
         reads += 1

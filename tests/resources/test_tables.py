@@ -128,7 +128,9 @@ def parquet() -> bytes:
         ("orders", b"a,b\n1,2\n", r"\.csv"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path, name: str, content: bytes, remedy: str) -> None:
+def test_a_file_that_cannot_be_read_is_named_with_a_remedy(
+    tmp_path: Path, name: str, content: bytes, remedy: str
+) -> None:
     with pytest.raises(UnreadableTable, match=remedy) as raised:
         table(tmp_path, content, name)
     assert name in str(raised.value)

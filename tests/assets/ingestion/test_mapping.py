@@ -4,7 +4,7 @@ import pytest
 
 from assets.ingestion.mapping import MappingError, load_preset, parse_mapping, preset_names
 
-COLUMNS = "columns: {order_number: no, sku: code, quantity: units, unit_price: price, occurred_at: at}\n"
+COLUMNS = "columns: {order_number: number, sku: code, quantity: units, unit_price: price, occurred_at: at}\n"
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -29,7 +29,7 @@ def test_a_map_needs_only_the_five_columns() -> None:
     ("text", "named"),
     [
         ("", "columns"),
-        ("columns: {order_number: no}", "columns.sku"),
+        ("columns: {order_number: number}", "columns.sku"),
         ("columns: 7", "columns"),
         (COLUMNS + "colour: red", "colour"),
         (COLUMNS + "currency: eur", "currency"),

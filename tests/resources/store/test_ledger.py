@@ -67,7 +67,13 @@ def journal(books: BrandStore) -> pl.DataFrame:
 
 
 def balances(books: BrandStore) -> dict[str, int]:
-    return dict(journal(books).group_by("account").agg(pl.col("amount_minor").sum()).filter(pl.col("amount_minor") != 0).iter_rows())
+    return dict(
+        journal(books)
+        .group_by("account")
+        .agg(pl.col("amount_minor").sum())
+        .filter(pl.col("amount_minor") != 0)
+        .iter_rows()
+    )
 
 
 def test_an_order_is_one_entry_that_sums_to_zero(books: BrandStore, order: int) -> None:

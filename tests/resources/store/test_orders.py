@@ -138,7 +138,9 @@ def test_two_brands_with_the_same_numbers_live_apart(books: BrandStore) -> None:
 
 
 def test_a_sale_takes_stock_out_and_a_return_puts_it_back(books: BrandStore) -> None:
-    write(books, frame(line("1", quantity=3), line("2", quantity=-1), line("3", line_type="stock_adjustment", price="0")))
+    write(
+        books, frame(line("1", quantity=3), line("2", quantity=-1), line("3", line_type="stock_adjustment", price="0"))
+    )
     query = "SELECT kind, quantity FROM stock_movements WHERE brand_id = :brand ORDER BY id"
     assert rows_of(books, query) == [("sale", -3), ("return", 1), ("adjustment", 1)]
 
@@ -183,11 +185,19 @@ def test_a_total_that_grows_adds_only_its_growth(books: BrandStore) -> None:
         assert refund["amount_minor"].sum() == -round(float(told) * 100)
         assert (refund["unit_price_micros"] * refund["quantity"] // 10_000 == refund["amount_minor"]).all()
     assert transactions(books)[("1", "refund")] == -10000
-    assert read(books).filter(pl.col("kind") == "refund")["amount_minor"].to_list() == [-3000, -1550, 2550, 2000, -10000]
+    assert read(books).filter(pl.col("kind") == "refund")["amount_minor"].to_list() == [
+        -3000,
+        -1550,
+        2550,
+        2000,
+        -10000,
+    ]
 
 
 def test_a_customer_is_known_again_and_keeps_one_profile(books: BrandStore) -> None:
-    write(books, frame(line("1", customer="7", email="a@example.com"), line("2", customer="7"), line("3", customer="8")))
+    write(
+        books, frame(line("1", customer="7", email="a@example.com"), line("2", customer="7"), line("3", customer="8"))
+    )
     write(books, frame(line("4", customer="7", email="b@example.com")))
     assert rows_of(books, "SELECT external_id FROM customers WHERE brand_id = :brand ORDER BY 1") == [("7",), ("8",)]
     assert rows_of(books, "SELECT email FROM customer_profiles WHERE brand_id = :brand") == [("a@example.com",)]
@@ -223,7 +233,7 @@ def test_nothing_but_the_header_writes_nothing(books: BrandStore) -> None:
 
 def test_text_of_every_kind_comes_back_as_it_was(books: BrandStore) -> None:
     odd = 'a "quoted", one;\nwith a \\ line break, an é, a 手 and \\N'
-    write(books, frame(line("N°1,\"x\"", customer=odd[:60], occurred_at="2025-03-01T23:30:00.123456-05:00")))
+    write(books, frame(line('N°1,"x"', customer=odd[:60], occurred_at="2025-03-01T23:30:00.123456-05:00")))
     found = read(books)
     assert found["order_number"].to_list() == ['N°1,"x"']
     assert found["occurred_at"][0].isoformat() == "2025-03-02T04:30:00.123456+00:00"
@@ -234,7 +244,9 @@ def test_text_of_every_kind_comes_back_as_it_was(books: BrandStore) -> None:
 def test_four_processes_with_one_file_give_each_line_once(books: BrandStore, tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     header = "order_number,line_type,sku,quantity,unit_price,currency,occurred_at,channel,customer_id\n"
-    rows = (f"{n // 3},goods,SKU-{n % 17},1,10.00,EUR,2025-03-01T10:00:00Z,online_store,{n % 50}\n" for n in range(3000))
+    rows = (
+        f"{n // 3},goods,SKU-{n % 17},1,10.00,EUR,2025-03-01T10:00:00Z,online_store,{n % 50}\n" for n in range(3000)
+    )
     path.write_text(header + "".join(rows), encoding="utf-8")
     processes = [
         subprocess.Popen(
@@ -269,7 +281,12 @@ def invoices() -> list[list[dict[str, Any]]]:
     for number in range(12):
         day = date(2025, 3, 1) + timedelta(days=number // 2)
         base = [
-            line(str(number), pick.choice("ABC"), pick.choice([-1, 1, 2]), occurred_at=f"{day} {pick.choice(['00:00', '23:59'])}")
+            line(
+                str(number),
+                pick.choice("ABC"),
+                pick.choice([-1, 1, 2]),
+                occurred_at=f"{day} {pick.choice(['00:00', '23:59'])}",
+            )
             for _ in range(pick.randint(1, 4))
         ]
         made.append([*base, *base[: pick.randint(0, 1)]])

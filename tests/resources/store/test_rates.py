@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import polars as pl
 
-from assets.ingestion.reference import normalise_reference
+from assets.ingestion.reference import columns_of, normalise_reference
 from resources.store.brand_store import BrandStore
 from resources.store.rates import read_rates, write_rates
 
 
 def write(books: BrandStore, *rates: tuple[str, str, str, str, str | None]) -> tuple[int, int]:
-    schema = dict.fromkeys(("date", "base", "quote", "rate", "source"), pl.String)
+    schema = dict.fromkeys(columns_of("rates"), pl.String)
     rows = pl.DataFrame(rates, schema=schema, orient="row").with_row_index("row_number", 1)
     judged = normalise_reference(rows, "rates", currency="EUR", timezone="UTC")
     assert not judged.rejected.height, judged.rejected

@@ -74,7 +74,7 @@ def test_a_level_is_the_sum_of_its_movements(books: BrandStore) -> None:
 
 def test_a_reservation_lowers_what_is_available_and_not_what_is_on_hand(books: BrandStore) -> None:
     write(books, movement("BAG", "opening", 10))
-    with books.write() as (connection, brand):
+    with books.write() as (connection, _):
         connection.execute(
             text(
                 "INSERT INTO stock_movements (brand_id, sku_id, location_id, kind, quantity, occurred_at, local_date) "
@@ -189,7 +189,9 @@ MOVEMENT = st.builds(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.lists(st.lists(MOVEMENT, min_size=1, max_size=8), min_size=1, max_size=3))
 @pytest.mark.parametrize("again", [1, 2])
-def test_levels_are_sums_whatever_moves_how_often(books: BrandStore, again: int, files: list[list[dict[str, Any]]]) -> None:
+def test_levels_are_sums_whatever_moves_how_often(
+    books: BrandStore, again: int, files: list[list[dict[str, Any]]]
+) -> None:
     mine = BrandStore(books.settings.model_copy(update={"brand": f"b{abs(hash(repr(files)))}"}), books.store)
     # Files tell a movement as often as it happened, so that the most frequent telling counts.
     told: dict[tuple[str, ...], int] = {}
