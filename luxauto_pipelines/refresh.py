@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TextIO
 
 import polars as pl
 
@@ -27,6 +28,7 @@ from resources.store.orders import line_days
 from resources.store.rates import read_rates
 from resources.store.stock import movement_days
 
+VALUE_ASSETS = ("catalog", "sku_costs", "fx_rates")
 Progress = Callable[[str, int, int], None]
 _STEP = re.compile(r" - (?P<step>[a-z_]+) - STEP_(?P<end>SUCCESS|FAILURE)")
 
@@ -92,44 +94,57 @@ def days_behind(books: BrandStore) -> int:
 
 
 def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
-    """Materialize a plan by `dagster asset materialize` in a process of its own. Returns the path of its log.
+    """Materialize a plan by `dagster asset materialize`, in processes of its own. Returns the path of their log.
 
-    `progress(step, done, total)` is told of every step that ends. Raises RefreshFailed.
+    Three runs one after the other: what the days are valued with, the days, what is read off them. In one run with a range
+    Dagster would plan every asset for every day. `progress(step, done, total)` is told of every step that ends. Raises
+    RefreshFailed; what is downstream of a failed run is not begun.
     """
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"refresh-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "asset",
-        "materialize",
-        "-m",
-        MODULE,
-        "--select",
-        ",".join(wanted.assets),
-    ]
-    if wanted.first_day and wanted.last_day:
-        command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
     done: set[str] = set()
-    failed: list[str] = []
+
+    def ended(step: str) -> None:
+        done.add(step)
+        progress(step, len(done & set(wanted.assets)), len(wanted.assets))
+
     with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            if found := _STEP.search(line):
-                step = found["step"]
-                done.add(step)
-                failed += [step] if found["end"] == "FAILURE" else []
-                progress(step, len(done & set(wanted.assets)), len(wanted.assets))
-    if process.wait() != 0:
-        steps = ", ".join(failed) or "before the first step"
-        raise RefreshFailed(f"the run failed ({steps}). Read {log}, mend the cause and run `luxauto refresh` again.")
+        for assets in _stages(wanted):
+            failed = _materialize(settings, assets, wanted, file, ended)
+            if failed is not None:
+                steps = ", ".join(failed) or "before the first step"
+                raise RefreshFailed(
+                    f"the run failed ({steps}). Read {log}, mend the cause and run `luxauto refresh` again."
+                )
     return log
+
+
+def _stages(wanted: Plan) -> list[list[str]]:
+    values = [name for name in wanted.assets if name in VALUE_ASSETS]
+    days = [name for name in wanted.assets if name in DAILY_ASSETS]
+    rest = [name for name in wanted.assets if name not in values + days]
+    return [stage for stage in (values, days, rest) if stage]
+
+
+def _materialize(
+    settings: Settings, assets: list[str], wanted: Plan, log: TextIO, ended: Callable[[str], None]
+) -> list[str] | None:
+    """One run. Returns None when it succeeded, else the steps that failed."""
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(assets)]
+    if set(assets) & set(DAILY_ASSETS):
+        command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
+    failed: list[str] = []
+    process = subprocess.Popen(
+        command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        log.write(line)
+        if found := _STEP.search(line):
+            ended(found["step"])
+            failed += [found["step"]] if found["end"] == "FAILURE" else []
+    return None if process.wait() == 0 else failed
 
 
 @dataclass(frozen=True)
@@ -172,7 +187,8 @@ class _Graph:
             key = day.isoformat()
             made = {name: ids.get(key, -1) for name, ids in self.days_made.items()}
             if any(
-                own < 0 or any(made.get(parent, -1) > own for parent in self.parents[name]) for name, own in made.items()
+                own < 0 or any(made.get(parent, -1) > own for parent in self.parents[name])
+                for name, own in made.items()
             ):
                 yield day
 

@@ -83,7 +83,8 @@ def _bound(value: Any, sqlite: bool) -> Any:
 
 def ids_by_code(connection: "Connection", query: str, values: dict[str, Any]) -> dict[str, int]:
     """Rows of two columns, a code and an id, as a mapping."""
-    return {str(code): int(number) for code, number in run(connection, query, values).tuples()}
+    rows: Any = run(connection, query, values)
+    return {str(code): int(number) for code, number in rows}
 
 
 def upsert_frame(

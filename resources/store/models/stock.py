@@ -19,7 +19,6 @@ class StockMovement(Base):
 
     __tablename__ = "stock_movements"
     __table_args__ = (
-        Index("ix_stock_movements_sku", "sku_id"),
         Index("ix_stock_movements_day", "brand_id", "local_date"),
         Index(
             "uq_stock_movements_import_key",

@@ -100,7 +100,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_movements")),
     )
     op.create_index("ix_stock_movements_day", "stock_movements", ["brand_id", "local_date"], unique=False)
-    op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id"], unique=False)
     op.create_index(
         "uq_stock_movements_import_key",
         "stock_movements",
