@@ -36,7 +36,9 @@ transactions_suite = suite(
         ),
         Rule("each_line_once", "ExpectColumnValuesToBeUnique", {"column": "line_id"}, "No order line is there twice."),
         Rule("has_a_day", "ExpectColumnValuesToNotBeNull", {"column": "day"}, "Every line has its local day."),
-        Rule("has_an_amount", "ExpectColumnValuesToNotBeNull", {"column": "amount_minor"}, "Every line has its amount."),
+        Rule(
+            "has_an_amount", "ExpectColumnValuesToNotBeNull", {"column": "amount_minor"}, "Every line has its amount."
+        ),
         Rule("has_a_kind", "ExpectColumnValuesToNotBeNull", {"column": "kind"}, "Every line has its kind."),
         Rule(
             "kind_is_known",
@@ -96,7 +98,12 @@ ledger_suite = suite(
         Rule(
             "each_posting_once", "ExpectColumnValuesToBeUnique", {"column": "posting_id"}, "No posting is there twice."
         ),
-        Rule("has_an_amount", "ExpectColumnValuesToNotBeNull", {"column": "amount_minor"}, "Every posting has its amount."),
+        Rule(
+            "has_an_amount",
+            "ExpectColumnValuesToNotBeNull",
+            {"column": "amount_minor"},
+            "Every posting has its amount.",
+        ),
         Rule(
             "account_is_in_the_chart",
             "ExpectColumnValuesToBeInSet",

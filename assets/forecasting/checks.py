@@ -19,8 +19,18 @@ forecast_suite = suite(
             "A SKU has one forecast for a week.",
         ),
         Rule("mean_is_known", "ExpectColumnValuesToNotBeNull", {"column": "mean"}, "Every forecast has a mean."),
-        Rule("lower_end_is_known", "ExpectColumnValuesToNotBeNull", {"column": "lower"}, "Every forecast has a lower end."),
-        Rule("upper_end_is_known", "ExpectColumnValuesToNotBeNull", {"column": "upper"}, "Every forecast has an upper end."),
+        Rule(
+            "lower_end_is_known",
+            "ExpectColumnValuesToNotBeNull",
+            {"column": "lower"},
+            "Every forecast has a lower end.",
+        ),
+        Rule(
+            "upper_end_is_known",
+            "ExpectColumnValuesToNotBeNull",
+            {"column": "upper"},
+            "Every forecast has an upper end.",
+        ),
         Rule(
             "demand_is_not_negative",
             "ExpectColumnValuesToBeBetween",

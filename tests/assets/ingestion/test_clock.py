@@ -73,7 +73,7 @@ def test_what_is_no_time_is_none(text: str | None) -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC"])
 def test_typed_columns_are_read_like_text(zone: str) -> None:
-    naive, aware = datetime(2025, 1, 15, 23, 30), datetime(2025, 1, 15, 23, 30, tzinfo=UTC)  # noqa: DTZ001
+    naive, aware = datetime(2025, 1, 15, 23, 30), datetime(2025, 1, 15, 23, 30, tzinfo=UTC)
     for value in (naive, naive.date()):
         rows = pl.DataFrame({"x": [value]})
         typed = rows.select(*local_and_utc(rows, "x", zone)).row(0)
@@ -83,7 +83,7 @@ def test_typed_columns_are_read_like_text(zone: str) -> None:
     assert rows.select(*local_and_utc(rows, "x", zone)).row(0)[1] == aware
 
 
-@given(st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_an_instant_with_an_offset_is_exact(value: datetime) -> None:
     assert read(value.isoformat()) == [(value.date().isoformat(), value.isoformat())]
 
