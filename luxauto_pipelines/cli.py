@@ -258,8 +258,9 @@ def main() -> None:
     from resources.settings import SettingsError
     from resources.store.engine import StoreError
     from resources.tables import UnreadableTable
+    from resources.vault import VaultError
 
-    known = (MappingError, MissingAsset, RefreshFailed, SettingsError, StoreError, UnreadableTable)
+    known = (MappingError, MissingAsset, RefreshFailed, SettingsError, StoreError, UnreadableTable, VaultError)
     try:
         app()
     except known as error:

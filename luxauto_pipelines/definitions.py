@@ -1,25 +1,21 @@
 """The code location: every asset, check, job, schedule, sensor and resource, put together. Nothing else is decided here."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-# `backfill_policy` and checks on partitions are beta in this Dagster; a warning for each asset would drown all others.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-
-from assets.finance import assets as finance  # noqa: E402
-from assets.finance import checks as finance_checks  # noqa: E402
-from assets.forecasting import assets as forecasting  # noqa: E402
-from assets.forecasting import checks as forecasting_checks  # noqa: E402
-from assets.inventory import assets as inventory  # noqa: E402
-from assets.inventory import checks as inventory_checks  # noqa: E402
-from luxauto_pipelines.jobs import JOBS  # noqa: E402
-from luxauto_pipelines.schedules import build_schedules  # noqa: E402
-from luxauto_pipelines.sensors import build_sensors  # noqa: E402
-from resources.io_manager import LakeResource, ParquetIOManager, StoreResource  # noqa: E402
-from resources.settings import load_settings  # noqa: E402
+from assets.finance import assets as finance
+from assets.finance import checks as finance_checks
+from assets.forecasting import assets as forecasting
+from assets.forecasting import checks as forecasting_checks
+from assets.inventory import assets as inventory
+from assets.inventory import checks as inventory_checks
+from luxauto_pipelines.jobs import JOBS
+from luxauto_pipelines.schedules import build_schedules
+from luxauto_pipelines.sensors import build_sensors
+from resources.io_manager import LakeResource, ParquetIOManager, StoreResource
+from resources.settings import load_settings
 
 
 def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

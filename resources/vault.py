@@ -7,11 +7,17 @@ import hashlib
 import hmac
 import os
 import secrets
+import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 KEY_FILE = "secret.key"
 KEY_BYTES = 32
+
+
+class VaultError(Exception):
+    """The key cannot be used; the message says what to do."""
 
 
 class Vault:
@@ -30,10 +36,24 @@ class Vault:
 
     def _key(self) -> bytes:
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return bytes.fromhex(self._path.read_text(encoding="ascii").strip())
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            key = secrets.token_bytes(KEY_BYTES)
-            file.write(key.hex())
+            key = bytes.fromhex(self._path.read_text(encoding="ascii").strip())
+        except FileNotFoundError:
+            self._make()
+            return self._key()
+        except ValueError as error:
+            raise VaultError(f"{self._path} holds no key: {error}. Restore it from a backup.") from error
+        if len(key) != KEY_BYTES:
+            raise VaultError(
+                f"{self._path} holds {len(key)} bytes where {KEY_BYTES} are a key. Restore it from a backup."
+            )
         return key
+
+    def _make(self) -> None:
+        """Put a new key there at once and whole, unless another process has just done so."""
+        temporary = self._path.with_name(f"{KEY_FILE}.{uuid.uuid4().hex}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(KEY_BYTES))
+        with suppress(FileExistsError):
+            os.link(temporary, self._path)
+        temporary.unlink()
