@@ -47,10 +47,13 @@ def init(
 
     Without it, the first ingest makes one and takes currency and time zone from the file.
     """
+    from assets.finance.money import exponent
     from luxauto_pipelines.instance import prepare
     from resources.settings import BrandSettings, load_settings, save_brand
 
     settings = load_settings()
+    if currency is not None:
+        exponent(currency)
     given = {"name": name, "base_currency": currency, "timezone": timezone}
     values = {**settings.current.model_dump(), **{k: v for k, v in given.items() if v is not None}}
     top_level = {} if automation is None else {"automation": automation}
@@ -252,6 +255,7 @@ def main() -> None:
     """Entry point: errors that a person can mend become one message and exit code 1."""
     from pydantic import ValidationError
 
+    from assets.finance.money import UnknownCurrency
     from assets.ingestion.mapping import MappingError
     from luxauto_pipelines.refresh import RefreshFailed
     from resources.lake import MissingAsset
@@ -260,7 +264,16 @@ def main() -> None:
     from resources.tables import UnreadableTable
     from resources.vault import VaultError
 
-    known = (MappingError, MissingAsset, RefreshFailed, SettingsError, StoreError, UnreadableTable, VaultError)
+    known = (
+        MappingError,
+        MissingAsset,
+        RefreshFailed,
+        SettingsError,
+        StoreError,
+        UnknownCurrency,
+        UnreadableTable,
+        VaultError,
+    )
     try:
         app()
     except known as error:

@@ -4,6 +4,7 @@ Belongs here: the order of those steps, for the command line and whatever else b
 is read (`resources/tables`), what its rows mean (`assets/ingestion`), where they go (`resources/store`).
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -15,7 +16,7 @@ import polars as pl
 from assets.ingestion.lines import REJECTED, Defaults, Normalised, normalise, today_in
 from assets.ingestion.mapping import OrderMapping
 from assets.ingestion.reference import Kind, normalise_reference
-from resources.lake import Lake
+from resources.files import write_file
 from resources.settings import BrandSettings, Settings, save_brand
 from resources.store.audit import record
 from resources.store.brand_store import BrandStore
@@ -29,7 +30,7 @@ from resources.vault import Vault
 
 Progress = Callable[[str], None]
 DEFAULT_LOCATION = "main"
-QUARANTINE = "_quarantine"
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,11 @@ def _quarantine(
     rejected = pl.concat([judged.rejected, ragged.select(*REJECTED)]).sort("row_number")
     if not rejected.height:
         return rejected, None
-    lake = Lake(settings.lake_url, settings.brand)
-    name = f"{path.name}-{source.sha256[:12]}"
-    return rejected, lake.write(QUARANTINE, rejected, name)
+    # The rows are as the source wrote them, names and addresses included: they stay out of the lake.
+    folder = settings.home / QUARANTINE / settings.brand
+    buffer = io.BytesIO()
+    rejected.write_parquet(buffer)
+    return rejected, str(write_file(folder / f"{path.name}-{source.sha256[:12]}.parquet", buffer.getvalue()))
 
 
 def _result(

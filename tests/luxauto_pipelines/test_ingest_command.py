@@ -91,7 +91,8 @@ def test_rows_that_are_put_aside_end_with_2_and_lie_in_a_parquet_file_with_their
     assert json.loads(quarantine["row"][0])["quantity"] == "many"
     assert quarantine["row"][2] == "4,goods"
     assert sum(reason["rows"] for reason in told["reasons"]) == 3
-    assert Path(told["quarantine_file"]).is_relative_to(home / "lake")
+    assert Path(told["quarantine_file"]).is_relative_to(home / "quarantine")
+    assert not list((home / "lake").rglob("*quarantine*"))
 
 
 def test_a_file_of_which_nothing_can_be_taken_ends_with_1_and_describes_no_brand(home: Path, tmp_path: Path) -> None:
