@@ -6,11 +6,9 @@ neither a second ingest nor a killed one moves them. Does not belong here: what 
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -33,7 +31,6 @@ FORMATS = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 SETTINGS = ("LUXAUTO_BRAND", "LUXAUTO_AUTOMATION", "LUXAUTO_LAKE_URL", "DATABASE_URL", "DAGSTER_HOME")
 SLICE_ROWS = 3_000
 WAL_BYTES = 16 * 2**20
-SECOND_REFRESH_CPU_SECONDS = 20
 
 # Pence, as integers: a price has at most three decimals, and goods have two.
 LINES = """
@@ -201,8 +198,7 @@ def test_the_same_file_again_changes_no_figure(shop: Shop) -> None:
     assert (again["new"], again["known"]) == (0, shop.ingested["new"])
     assert (again["rows_in"], again["taken"], again["quarantined"]) == (shop.ingested["rows_in"], again["known"], 0)
     assert shop.installation.totals() == shop.totals
-    used = cpu_seconds(lambda: empty(shop.installation.run("refresh")["assets"]))
-    assert used < SECOND_REFRESH_CPU_SECONDS
+    assert shop.installation.run("refresh")["assets"] == []
     assert {by: shop.installation.report(by) for by in FORMATS} == before
     assert shop.installation.totals() == shop.totals
 
@@ -282,18 +278,6 @@ def kill_while_writing(installation: Installation) -> None:
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-
-
-def cpu_seconds(work: Callable[[], None]) -> float:
-    """Processor time of the processes that `work` starts and waits for: other programs on the machine do not count."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    work()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def empty(assets: list[str]) -> None:
-    assert assets == []
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
