@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,18 +47,17 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """A PostgreSQL of this test run on a free loopback port; gives the URL of its maintenance database."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not binaries:
         pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder: another session at the same time may clear that away.
+    folder = Path(tempfile.mkdtemp(prefix="luxauto-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:
         # The server refuses to run as root.
         user = pwd.getpwnam("postgres")
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(path.stat().st_mode | 0o011)
         os.chown(folder, user.pw_uid, user.pw_gid)
         as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     port = free_port()
@@ -80,7 +80,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
-        shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE = 20_000
-REPLENISHED = {"catalog", "sku_costs", "stock_levels", "stock_alerts", "reorder_plan", "purchase_orders"}
+REPLENISHED = {"stock_levels", "stock_alerts", "reorder_plan", "purchase_orders"}
 
 pytestmark = pytest.mark.slow
 
