@@ -27,18 +27,11 @@ forecast_suite = suite(
             {"column_list": ["sku", "week"]},
             "A SKU has one forecast for a week.",
         ),
-        Rule("mean_is_known", "ExpectColumnValuesToNotBeNull", {"column": "mean"}, "Every forecast has a mean."),
         Rule(
-            "lower_end_is_known",
-            "ExpectColumnValuesToNotBeNull",
-            {"column": "lower"},
-            "Every forecast has a lower end.",
-        ),
-        Rule(
-            "upper_end_is_known",
-            "ExpectColumnValuesToNotBeNull",
-            {"column": "upper"},
-            "Every forecast has an upper end.",
+            "is_known",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "known", "value_set": [True]},
+            "Every forecast has a mean and both ends of its interval, and they are numbers.",
         ),
         Rule(
             "demand_is_not_negative",
