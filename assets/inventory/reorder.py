@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 REORDER_SCHEMA: dict[str, pl.DataType] = {
     "sku": pl.String(),
@@ -152,8 +154,8 @@ class _Terms:
 class _DailyDemand:
     """A forecast from `as_of` on, as far as it reaches: units and variance of each day."""
 
-    units: NDArray[np.float64]
-    variance: NDArray[np.float64]
+    units: "NDArray[np.float64]"
+    variance: "NDArray[np.float64]"
 
     def mean(self, days: int) -> float:
         return _sum(self.units, days)
@@ -268,6 +270,8 @@ def _stockout(available: int | None, demand: _DailyDemand | None, as_of: date) -
         return as_of
     if demand is None:
         return None
+    import numpy as np
+
     used_up = np.flatnonzero(np.cumsum(demand.units) >= available - ROUNDING)
     return as_of + timedelta(days=int(used_up[0])) if len(used_up) else None
 
@@ -293,14 +297,16 @@ def _daily_demand(forecasts: pl.DataFrame, as_of: date) -> dict[str, _DailyDeman
     }
 
 
-def _spread(starts: list[int], weekly: list[float]) -> NDArray[np.float64]:
+def _spread(starts: list[int], weekly: list[float]) -> "NDArray[np.float64]":
+    import numpy as np
+
     days = np.full(starts[-1] + DAYS, sum(weekly) / len(weekly))
     for start, value in zip(starts, weekly, strict=True):
         days[max(start, 0) : start + DAYS] = value
     return days
 
 
-def _sum(daily: NDArray[np.float64], days: int) -> float:
+def _sum(daily: "NDArray[np.float64]", days: int) -> float:
     beyond = max(0, days - len(daily))
     return float(daily[:days].sum() + beyond * daily.mean())
 
