@@ -118,7 +118,13 @@ class Lake:
             try:
                 return connection.sql(query, params=list(parameters) or None).pl()
             except duckdb.CatalogException as error:
-                raise MissingAsset(f"{str(error).splitlines()[0]} Run `luxauto refresh` to materialize it.") from error
+                found = re.search(r"Table with name (\w+)", str(error))
+                what = f"the asset {found[1]!r}" if found else str(error).splitlines()[0]
+                raise MissingAsset(
+                    f"{what} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
+                ) from error
+                    f"{what} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
+                ) from error
 
     def connect(self, assets: Iterable[str] | None = None) -> "DuckDBPyConnection":
         """A DuckDB in memory with a view for each materialized asset, or for those of `assets` that are.

@@ -1,8 +1,11 @@
 """The mapping language: the presets that we ship can be read, and a wrong map names its field."""
 
+from typing import get_args
+
 import pytest
 
-from assets.ingestion.mapping import MappingError, load_preset, parse_mapping, preset_names
+from assets.ingestion.mapping import LineKind, MappingError, load_preset, parse_mapping, preset_names
+from resources.store.vocabulary import LINE_KINDS
 
 COLUMNS = "columns: {order_number: number, sku: code, quantity: units, unit_price: price, occurred_at: at}\n"
 
@@ -51,3 +54,7 @@ def test_a_wrong_map_names_the_field(text: str, named: str) -> None:
         parse_mapping(text, "mine.yaml")
     assert str(raised.value).startswith("mine.yaml")
     assert named in str(raised.value)
+
+
+def test_the_store_takes_every_kind_but_void_which_is_never_written() -> None:
+    assert set(LINE_KINDS) == set(get_args(LineKind)) - {"void"}
