@@ -123,8 +123,6 @@ class Lake:
                 raise MissingAsset(
                     f"{what} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
                 ) from error
-                    f"{what} of brand {self.brand!r} has not been materialized. Run `luxauto refresh`."
-                ) from error
 
     def connect(self, assets: Iterable[str] | None = None) -> "DuckDBPyConnection":
         """A DuckDB in memory with a view for each materialized asset, or for those of `assets` that are.
