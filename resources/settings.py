@@ -57,6 +57,7 @@ class Settings(BaseModel):
     brand: str = Field(default=DEFAULT_BRAND, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     automation: bool = Field(default=False, description="Schedules and sensors start switched on.")
     prophet_skus: int = Field(default=300, ge=0, description="How many of the biggest SKUs get a Prophet model.")
+    agents: tuple[str, ...] = Field(default=(), description="Modules with a list AGENTS of further agents.")
     brands: dict[str, BrandSettings] = Field(default_factory=dict)
 
     @property

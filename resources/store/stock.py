@@ -161,5 +161,8 @@ def read_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
 
 
 def _unresolved_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
-    query = "SELECT id, sku_id, kind FROM alerts WHERE brand_id = :brand AND status <> 'resolved' ORDER BY id"
+    query = """
+        SELECT id, sku_id, kind FROM alerts
+        WHERE brand_id = :brand AND sku_id IS NOT NULL AND status <> 'resolved' ORDER BY id
+    """
     return read_frame(connection, query, {"id": INT, "sku_id": INT, "kind": TEXT}, {"brand": brand})

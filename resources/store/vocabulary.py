@@ -40,3 +40,28 @@ LINE_KINDS = (
     "test",
 )
 OPEN_STATES = ("draft", "approved", "ordered")
+WORKFLOW_STATES = (
+    "pending",
+    "running",
+    "waiting",
+    "paused",
+    "cancelling",
+    "compensating",
+    "completed",
+    "failed",
+    "cancelled",
+    "needs_attention",
+)
+STEP_STATES = (
+    "pending",
+    "intent",
+    "done",
+    "failed",
+    "failed_allowed",
+    "skipped",
+    "compensating",
+    "compensated",
+    "compensation_failed",
+)
+APPROVAL_STATES = ("pending", "approved", "rejected", "expired")
+ALERT_KINDS = ("low_stock", "out_of_stock", "workflow")

@@ -1,0 +1,1 @@
+"""The agents: hands that change the outside world, one module an agent. Workflows and the gateway call their methods."""
