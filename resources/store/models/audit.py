@@ -13,7 +13,10 @@ _UNRESOLVED = text("status <> 'resolved'")
 
 
 class Alert(Base):
-    """Something that a person should look at. One unresolved alert per kind and SKU; where no SKU is meant, per kind and subject."""
+    """Something that a person should look at.
+
+    There is one unresolved alert per kind and SKU, or per kind and subject where no SKU is meant.
+    """
 
     __tablename__ = "alerts"
     __table_args__ = (
