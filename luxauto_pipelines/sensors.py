@@ -11,10 +11,11 @@ from resources.store.brand_store import BrandStore
 from resources.store.stock import raise_alerts, read_levels, stock_version
 
 INTERVAL_SECONDS = 10
+RECONCILER_INTERVAL_SECONDS = 2
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """The low-stock sensor."""
+    """The low-stock sensor, and the one that looks after workflows."""
     running = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -27,7 +28,23 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     def low_stock_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
         return evaluate(context.cursor, store)
 
-    return [low_stock_sensor]
+    return [low_stock_sensor, workflow_reconciler]
+
+
+@dg.sensor(
+    name="workflow_reconciler",
+    minimum_interval_seconds=RECONCILER_INTERVAL_SECONDS,
+    # It does nothing where nobody has executed a workflow, and without it none would go on: always on.
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts, continues, undoes and ends workflows as their journal calls for it.",
+)
+def workflow_reconciler(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SkipReason:
+    from luxauto_pipelines.workflows.reconciler import reconcile_all
+
+    tally = reconcile_all(store, context.instance)
+    for key, fault in tally.faults.items():
+        context.log.error(f"workflow {key}: {fault}")
+    return dg.SkipReason(f"{tally.seen} workflows looked after, {len(tally.faults)} could not be")
 
 
 def evaluate(cursor: str | None, store: BrandStore) -> dg.SensorResult:

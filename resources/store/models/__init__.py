@@ -4,6 +4,7 @@ from resources.store.models.audit import Alert, AuditEvent
 from resources.store.models.brand import Brand, Channel, Location
 from resources.store.models.catalog import Listing, Product, Sku, SkuCost
 from resources.store.models.customers import Customer, CustomerProfile
+from resources.store.models.effects import Effect
 from resources.store.models.gateway import IdempotencyKey, InboxMessage, RevokedToken, Spending
 from resources.store.models.ledger import Account, FxRate, JournalEntry, Posting, Transaction
 from resources.store.models.orders import Import, Order, OrderLine
@@ -29,6 +30,7 @@ __all__ = [
     "Channel",
     "Customer",
     "CustomerProfile",
+    "Effect",
     "FxRate",
     "IdempotencyKey",
     "Import",

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, String, UniqueConstraint
+from sqlalchemy import BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Code, Currency, Id, MinorUnits, one_of, refers_to
@@ -45,6 +45,9 @@ class Sku(Base):
     reorder_point: Mapped[int | None] = mapped_column(doc="Units; at or below it the SKU is low")
     reorder_point_source: Mapped[str | None] = one_of("reorder_point_source", "manual", "plan")
     updated_at: Mapped[datetime]
+    description: Mapped[str | None] = mapped_column(Text)
+    label: Mapped[str | None] = mapped_column(doc="Brand on the label, as a channel names it")
+    reorder_quantity: Mapped[int | None] = mapped_column(doc="Units that a person orders at a time")
 
 
 class SkuCost(Base):

@@ -4,10 +4,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from resources.store.types import Base, Code, Currency, Id, MinorUnits, big_integer, one_of, refers_to
+from resources.store.types import Base, Code, Currency, Id, MinorUnits, big_integer, names, one_of, refers_to
+
+_KEYED, _REVERSAL = text("key IS NOT NULL"), text("reversal_of IS NOT NULL")
 
 
 class FxRate(Base):
@@ -30,7 +32,17 @@ class Transaction(Base):
     """A money event: what an order brought in, what a refund gave back, an expense, a transfer."""
 
     __tablename__ = "transactions"
-    __table_args__ = (UniqueConstraint("brand_id", "order_id", "type"),)
+    __table_args__ = (
+        UniqueConstraint("brand_id", "order_id", "type"),
+        Index("uq_transactions_key", "brand_id", "key", unique=True, sqlite_where=_KEYED, postgresql_where=_KEYED),
+        Index(
+            "uq_transactions_reversal_of",
+            "reversal_of",
+            unique=True,
+            sqlite_where=_REVERSAL,
+            postgresql_where=_REVERSAL,
+        ),
+    )
 
     id: Mapped[Id]
     brand_id: Mapped[int] = refers_to("brands.id")
@@ -42,6 +54,10 @@ class Transaction(Base):
     currency: Mapped[Currency]
     occurred_at: Mapped[datetime]
     details: Mapped[dict[str, Any] | None]
+    key: Mapped[str | None] = mapped_column(
+        String(255), doc="Idempotency key of the call that recorded it; empty where a file brought it"
+    )
+    reversal_of: Mapped[int | None] = names("transactions.id", "The transaction that this one takes back")
 
 
 class Account(Base):

@@ -30,7 +30,9 @@ class Workflow(Base):
     segment: Mapped[int] = mapped_column(doc="How many Dagster runs have been asked for")
     run_id: Mapped[str | None] = mapped_column(String(36), doc="The newest Dagster run")
     run_role: Mapped[str | None] = one_of("workflow_run_role", "forward", "compensation")
+    crashes: Mapped[int] = mapped_column(doc="Runs in a row that died before any step was done")
     progress: Mapped[float] = mapped_column(doc="Share of the weight that is done, 0 to 1; never falls")
+    ends_as: Mapped[str | None] = mapped_column(doc="What it becomes when everything is undone: failed or cancelled")
     rolled_back: Mapped[bool]
     reason: Mapped[str | None] = mapped_column(doc="Why it failed, was cancelled or needs a person")
     created_at: Mapped[datetime]
@@ -105,10 +107,9 @@ class WebhookSubscription(Base):
     brand_id: Mapped[int] = refers_to("brands.id")
     key: Mapped[str] = mapped_column(String(40), unique=True)
     url: Mapped[str]
-    kinds: Mapped[str] = mapped_column(doc="Event kinds it wants, separated by commas; empty for all")
+    kinds: Mapped[str] = mapped_column(doc="Event kinds it wants, between commas as in `,workflow.failed,`; empty for all")
     owner: Mapped[str]
     created_at: Mapped[datetime]
-    last_event_id: Mapped[int] = mapped_column(doc="Newest workflow event for which deliveries have been made")
     disabled_at: Mapped[datetime | None]
 
 

@@ -43,94 +43,27 @@ def _widen_alerts() -> None:
 def _create_workflows() -> None:
     op.create_table(
         "webhook_subscriptions",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "key",
-            sa.String(length=40),
-            nullable=False,
-        ),
-        sa.Column(
-            "url",
-            sa.String(),
-            nullable=False,
-        ),
-        sa.Column(
-            "kinds",
-            sa.String(),
-            nullable=False,
-        ),
-        sa.Column(
-            "owner",
-            sa.String(),
-            nullable=False,
-        ),
-        sa.Column(
-            "created_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "last_event_id",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "disabled_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("kinds", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("disabled_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_webhook_subscriptions_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_subscriptions")),
         sa.UniqueConstraint("key", name=op.f("uq_webhook_subscriptions_key")),
     )
     op.create_table(
         "workflows",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "key",
-            sa.String(length=40),
-            nullable=False,
-        ),
-        sa.Column(
-            "name",
-            sa.String(),
-            nullable=False,
-        ),
-        sa.Column(
-            "type",
-            sa.String(length=128),
-            nullable=False,
-        ),
-        sa.Column(
-            "spec",
-            sa.JSON(),
-            nullable=False,
-        ),
-        sa.Column(
-            "owner",
-            sa.String(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("type", sa.String(length=128), nullable=False),
+        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -151,21 +84,10 @@ def _create_workflows() -> None:
             ),
             nullable=False,
         ),
-        sa.Column(
-            "epoch",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "segment",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "run_id",
-            sa.String(length=36),
-            nullable=True,
-        ),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("segment", sa.Integer(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
         sa.Column(
             "run_role",
             sa.Enum(
@@ -178,36 +100,13 @@ def _create_workflows() -> None:
             ),
             nullable=True,
         ),
-        sa.Column(
-            "progress",
-            sa.Double(),
-            nullable=False,
-        ),
-        sa.Column(
-            "rolled_back",
-            sa.Boolean(),
-            nullable=False,
-        ),
-        sa.Column(
-            "reason",
-            sa.String(),
-            nullable=True,
-        ),
-        sa.Column(
-            "created_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "started_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
-        sa.Column(
-            "ended_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
+        sa.Column("progress", sa.Double(), nullable=False),
+        sa.Column("ends_as", sa.String(), nullable=True),
+        sa.Column("rolled_back", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_workflows_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workflows")),
         sa.UniqueConstraint("key", name=op.f("uq_workflows_key")),
@@ -215,32 +114,11 @@ def _create_workflows() -> None:
     op.create_index("ix_workflows_state", "workflows", ["brand_id", "state"], unique=False)
     op.create_table(
         "approvals",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "workflow_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "step",
-            sa.String(length=128),
-            nullable=False,
-        ),
-        sa.Column(
-            "question",
-            sa.String(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("workflow_id", big_integer, nullable=False),
+        sa.Column("step", sa.String(length=128), nullable=False),
+        sa.Column("question", sa.String(), nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -255,31 +133,11 @@ def _create_workflows() -> None:
             ),
             nullable=False,
         ),
-        sa.Column(
-            "requested_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "expires_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
-        sa.Column(
-            "decided_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
-        sa.Column(
-            "decided_by",
-            sa.String(),
-            nullable=True,
-        ),
-        sa.Column(
-            "comment",
-            sa.String(),
-            nullable=True,
-        ),
+        sa.Column("requested_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_by", sa.String(), nullable=True),
+        sa.Column("comment", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_approvals_brand_id_brands")),
         sa.ForeignKeyConstraint(["workflow_id"], ["workflows.id"], name=op.f("fk_approvals_workflow_id_workflows")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
@@ -287,47 +145,14 @@ def _create_workflows() -> None:
     )
     op.create_table(
         "workflow_events",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "workflow_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "sequence",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "kind",
-            sa.String(length=128),
-            nullable=False,
-        ),
-        sa.Column(
-            "step",
-            sa.String(),
-            nullable=True,
-        ),
-        sa.Column(
-            "at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "details",
-            sa.JSON(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("workflow_id", big_integer, nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=128), nullable=False),
+        sa.Column("step", sa.String(), nullable=True),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_workflow_events_brand_id_brands")),
         sa.ForeignKeyConstraint(
             ["workflow_id"], ["workflows.id"], name=op.f("fk_workflow_events_workflow_id_workflows")
@@ -337,37 +162,12 @@ def _create_workflows() -> None:
     )
     op.create_table(
         "workflow_steps",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "workflow_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "name",
-            sa.String(length=128),
-            nullable=False,
-        ),
-        sa.Column(
-            "position",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "weight",
-            sa.Double(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("workflow_id", big_integer, nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("weight", sa.Double(), nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -387,46 +187,14 @@ def _create_workflows() -> None:
             ),
             nullable=False,
         ),
-        sa.Column(
-            "attempts",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "undo_attempts",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "sequence",
-            sa.Integer(),
-            nullable=True,
-        ),
-        sa.Column(
-            "run_id",
-            sa.String(length=36),
-            nullable=True,
-        ),
-        sa.Column(
-            "result",
-            sa.JSON(),
-            nullable=True,
-        ),
-        sa.Column(
-            "error",
-            sa.String(),
-            nullable=True,
-        ),
-        sa.Column(
-            "started_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
-        sa.Column(
-            "ended_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("undo_attempts", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("result", sa.JSON(), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_workflow_steps_brand_id_brands")),
         sa.ForeignKeyConstraint(
             ["workflow_id"], ["workflows.id"], name=op.f("fk_workflow_steps_workflow_id_workflows")
@@ -436,27 +204,10 @@ def _create_workflows() -> None:
     )
     op.create_table(
         "webhook_deliveries",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "subscription_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "event_id",
-            big_integer,
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("subscription_id", big_integer, nullable=False),
+        sa.Column("event_id", big_integer, nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -470,21 +221,9 @@ def _create_workflows() -> None:
             ),
             nullable=False,
         ),
-        sa.Column(
-            "attempts",
-            sa.Integer(),
-            nullable=False,
-        ),
-        sa.Column(
-            "next_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "last_answer",
-            sa.String(),
-            nullable=True,
-        ),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", UtcDateTime(), nullable=False),
+        sa.Column("last_answer", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_webhook_deliveries_brand_id_brands")),
         sa.ForeignKeyConstraint(
             ["event_id"], ["workflow_events.id"], name=op.f("fk_webhook_deliveries_event_id_workflow_events")
@@ -503,93 +242,27 @@ def _create_workflows() -> None:
 def _create_gateway_memory() -> None:
     op.create_table(
         "revoked_tokens",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "token_id",
-            sa.String(length=255),
-            nullable=False,
-        ),
-        sa.Column(
-            "revoked_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "revoked_by",
-            sa.String(),
-            nullable=False,
-        ),
-        sa.Column(
-            "expires_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("token_id", sa.String(length=255), nullable=False),
+        sa.Column("revoked_at", UtcDateTime(), nullable=False),
+        sa.Column("revoked_by", sa.String(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_revoked_tokens")),
         sa.UniqueConstraint("token_id", name=op.f("uq_revoked_tokens_token_id")),
     )
     op.create_table(
         "idempotency_keys",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "principal",
-            sa.String(length=255),
-            nullable=False,
-        ),
-        sa.Column(
-            "route",
-            sa.String(length=512),
-            nullable=False,
-        ),
-        sa.Column(
-            "key",
-            sa.String(length=255),
-            nullable=False,
-        ),
-        sa.Column(
-            "body_hash",
-            sa.String(length=64),
-            nullable=False,
-        ),
-        sa.Column(
-            "status_code",
-            sa.Integer(),
-            nullable=True,
-        ),
-        sa.Column(
-            "answer",
-            sa.Text(),
-            nullable=True,
-        ),
-        sa.Column(
-            "media_type",
-            sa.String(),
-            nullable=True,
-        ),
-        sa.Column(
-            "created_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "expires_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("principal", sa.String(length=255), nullable=False),
+        sa.Column("route", sa.String(length=512), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("body_hash", sa.String(length=64), nullable=False),
+        sa.Column("status_code", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("media_type", sa.String(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_idempotency_keys_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_keys")),
         sa.UniqueConstraint(
@@ -599,27 +272,10 @@ def _create_gateway_memory() -> None:
     op.create_index("ix_idempotency_keys_expires_at", "idempotency_keys", ["expires_at"], unique=False)
     op.create_table(
         "inbox_messages",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "channel",
-            sa.String(length=128),
-            nullable=False,
-        ),
-        sa.Column(
-            "external_id",
-            sa.String(length=255),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("channel", sa.String(length=128), nullable=False),
+        sa.Column("external_id", sa.String(length=255), nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -633,26 +289,10 @@ def _create_gateway_memory() -> None:
             ),
             nullable=False,
         ),
-        sa.Column(
-            "received_at",
-            UtcDateTime(),
-            nullable=False,
-        ),
-        sa.Column(
-            "processed_at",
-            UtcDateTime(),
-            nullable=True,
-        ),
-        sa.Column(
-            "headers",
-            sa.JSON(),
-            nullable=False,
-        ),
-        sa.Column(
-            "body",
-            sa.Text(),
-            nullable=False,
-        ),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("processed_at", UtcDateTime(), nullable=True),
+        sa.Column("headers", sa.JSON(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_inbox_messages_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox_messages")),
         sa.UniqueConstraint(
@@ -662,32 +302,11 @@ def _create_gateway_memory() -> None:
     op.create_index("ix_inbox_messages_state", "inbox_messages", ["brand_id", "state"], unique=False)
     op.create_table(
         "spending",
-        sa.Column(
-            "id",
-            big_integer,
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column(
-            "brand_id",
-            big_integer,
-            nullable=False,
-        ),
-        sa.Column(
-            "principal",
-            sa.String(length=255),
-            nullable=False,
-        ),
-        sa.Column(
-            "day",
-            sa.Date(),
-            nullable=False,
-        ),
-        sa.Column(
-            "spent_micros",
-            sa.BigInteger(),
-            nullable=False,
-        ),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("brand_id", big_integer, nullable=False),
+        sa.Column("principal", sa.String(length=255), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("spent_micros", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["brand_id"], ["brands.id"], name=op.f("fk_spending_brand_id_brands")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_spending")),
         sa.UniqueConstraint("brand_id", "principal", "day", name=op.f("uq_spending_brand_id_principal_day")),
