@@ -21,7 +21,14 @@ AGENTS = (
     _planned(
         "marketing",
         "campaign orchestration",
-        ("create_campaign", "create_segment", "launch_campaign", "complete_campaign", "cancel_campaign"),
+        (
+            "create_campaign",
+            "create_segment",
+            "launch_campaign",
+            "complete_campaign",
+            "cancel_campaign",
+            "write_product_description",
+        ),
     ),
     _planned("code_development", "code generation and recovery", ("generate", "recover", "discard")),
     _planned("web_development", "website building", ("build_website", "delete_website")),

@@ -38,13 +38,13 @@ class Actor:
         return {"actor": self.name, "request_id": self.request_id, "address": self.address}
 
 
-def create(books: BrandStore, spec: WorkflowSpec, actor: Actor) -> journal.Workflow:
-    """Store the workflow. Raises InvalidWorkflow."""
+def create(books: BrandStore, spec: WorkflowSpec, actor: Actor, owner: str | None = None) -> journal.Workflow:
+    """Store the workflow; it belongs to the actor if to nobody else. Raises InvalidWorkflow."""
     check(spec)
     key = f"wf_{uuid.uuid4().hex}"
     with workflow_lock(books, key) as (connection, brand):
         steps = [(task.name, task.weight) for task in spec.tasks]
-        workflow = journal.create(connection, brand, key, spec.model_dump(mode="json"), actor.name, steps)
+        workflow = journal.create(connection, brand, key, spec.model_dump(mode="json"), owner or actor.name, steps)
         record(connection, brand, "workflow.create", key, {"name": spec.name, "type": spec.type}, **actor.as_audit())
     return workflow
 

@@ -288,6 +288,7 @@ def approvals(
     step: str | None = None,
     state: str | None = None,
     number: int | None = None,
+    owner: str | None = None,
     before: int | None = None,
     limit: int = 200,
 ) -> list[Approval]:
@@ -295,7 +296,8 @@ def approvals(
     query = f"""
         SELECT {_APPROVAL} FROM approvals a JOIN workflows w ON w.id = a.workflow_id
         WHERE a.brand_id = :brand AND (:workflow = '' OR w.key = :workflow) AND (:step = '' OR a.step = :step)
-          AND (:state = '' OR a.state = :state) AND (:number = 0 OR a.id = :number) AND a.id < :before
+          AND (:state = '' OR a.state = :state) AND (:number = 0 OR a.id = :number)
+          AND (:owner = '' OR w.owner = :owner) AND a.id < :before
         ORDER BY a.id DESC LIMIT {limit}
     """
     values = {
