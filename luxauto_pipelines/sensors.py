@@ -12,6 +12,7 @@ from resources.store.stock import raise_alerts, read_levels, stock_version
 
 INTERVAL_SECONDS = 10
 RECONCILER_INTERVAL_SECONDS = 2
+WEBHOOK_INTERVAL_SECONDS = 5
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -28,7 +29,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     def low_stock_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
         return evaluate(context.cursor, store)
 
-    return [low_stock_sensor, workflow_reconciler]
+    return [low_stock_sensor, workflow_reconciler, webhook_deliveries]
 
 
 @dg.sensor(
@@ -68,3 +69,16 @@ def evaluate(cursor: str | None, store: BrandStore) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=f"{len(alerts)} alerts, none of them new", cursor=new_cursor)
     request = dg.RunRequest(run_key=f"low-stock-{newest}", tags={"luxauto/alerts": ",".join(map(str, fresh[:20]))})
     return dg.SensorResult(run_requests=[request], cursor=new_cursor)
+
+
+@dg.sensor(
+    name="webhook_deliveries",
+    minimum_interval_seconds=WEBHOOK_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells those who subscribed of workflow events, until they take them.",
+)
+def webhook_deliveries(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SkipReason:
+    from luxauto_pipelines.workflows.webhooks import deliver_due
+
+    delivered, missed = deliver_due(store)
+    return dg.SkipReason(f"{delivered} delivered, {missed} to be tried again")

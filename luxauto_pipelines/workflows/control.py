@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class WorkflowConflict(Exception):
-    """The workflow is in a state in which this cannot be done; the message says in which."""
-
-
 @dataclass(frozen=True)
 class Actor:
     """Who asks, for the audit log."""
@@ -110,7 +106,7 @@ def resume(books: BrandStore, instance: dg.DagsterInstance, key: str, actor: Act
             _undo_again(connection, workflow, steps)
         elif workflow.state not in ("paused", "failed") or undone:
             why = "it was rolled back; create it anew" if undone else "only a paused or failed workflow can be resumed"
-            raise WorkflowConflict(f"workflow {key} is {workflow.state}: {why}")
+            raise journal.WorkflowConflict(f"workflow {key} is {workflow.state}: {why}")
         else:
             _do_again(connection, instance, workflow, steps)
         record(connection, brand, "workflow.resume", key, {}, **actor.as_audit())
@@ -151,7 +147,7 @@ def cancel(books: BrandStore, instance: dg.DagsterInstance, key: str, actor: Act
             reason = f"cancelled by {actor.name}"
             journal.change(connection, workflow, kind="workflow.cancelling", state="cancelling", reason=reason)
         elif workflow.state != "cancelling":
-            raise WorkflowConflict(f"workflow {key} is {workflow.state}; only one that has not ended can be cancelled")
+            raise journal.WorkflowConflict(f"workflow {key} is {workflow.state}; only one that has not ended can be cancelled")
         record(connection, brand, "workflow.cancel", key, {}, **actor.as_audit())
         workflow = journal.find(connection, brand, key)
     if workflow.state == "cancelling" and workflow.run_id:
@@ -167,9 +163,9 @@ def decide(
         workflow = journal.find(connection, brand, approval.workflow)
         state = "approved" if approved else "rejected"
         if workflow.state not in journal.ACTIVE:
-            raise WorkflowConflict(f"workflow {workflow.key} is {workflow.state}; nothing waits for this answer")
+            raise journal.WorkflowConflict(f"workflow {workflow.key} is {workflow.state}; nothing waits for this answer")
         if not journal.decide(connection, brand, approval, state, actor.name, comment):
-            raise WorkflowConflict(f"approval {approval.id} was answered before")
+            raise journal.WorkflowConflict(f"approval {approval.id} was answered before")
         record(connection, brand, f"approval.{state}", str(approval.id), {"workflow": workflow.key}, **actor.as_audit())
         return journal.approvals(connection, brand, number=approval.id)[0]
 
@@ -182,7 +178,7 @@ def _move(
         if workflow.state == state:
             return workflow
         if workflow.state not in states:
-            raise WorkflowConflict(f"workflow {key} is {workflow.state}; it would have to be {' or '.join(states)}")
+            raise journal.WorkflowConflict(f"workflow {key} is {workflow.state}; it would have to be {' or '.join(states)}")
         journal.change(connection, workflow, kind=kind, state=state)
         record(connection, brand, action, key, {}, **actor.as_audit())
         return journal.find(connection, brand, key)

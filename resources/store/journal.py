@@ -32,6 +32,10 @@ class UnknownWorkflow(LookupError):
     """There is no workflow of this id."""
 
 
+class WorkflowConflict(Exception):
+    """The workflow is in a state in which this cannot be done; the message says in which."""
+
+
 @dataclass(frozen=True)
 class Workflow:
     """A row of `workflows`; `id` is the store's number, `key` the id that others use."""

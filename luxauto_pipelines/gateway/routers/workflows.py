@@ -366,7 +366,7 @@ def _invalid(error: InvalidWorkflow) -> Problem:
 def _moved(move: Any) -> WorkflowMoved:
     try:
         workflow = move()
-    except control.WorkflowConflict as error:
+    except journal.WorkflowConflict as error:
         raise Problem(409, "Not in this state", str(error)) from error
     public = status.public_state(workflow.state)
     return WorkflowMoved.model_validate({"workflow_id": workflow.key, "status": public, "state": workflow.state})
@@ -418,6 +418,6 @@ def _decide(
         raise Problem(404, "Unknown approval", "there is no approval of this id; see GET /approvals")
     try:
         decided = control.decide(books, found[0], approved=approved, actor=_actor(caller), comment=decision.comment)
-    except control.WorkflowConflict as error:
+    except journal.WorkflowConflict as error:
         raise Problem(409, "Not in this state", str(error)) from error
     return ApprovalDecided(approval=_approval_view(decided))
