@@ -295,7 +295,9 @@ def _explain(error: BaseException, task: Task) -> tuple[str, bool]:
     if isinstance(error, ValidationError):
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return f"its parameters do not fit: {problems}", False
-    return f"{type(error).__name__}: {error}"[:2000], not isinstance(error, AgentError)
+    if isinstance(error, AgentError):
+        return str(error)[:2000], False
+    return f"{type(error).__name__}: {error}"[:2000], True
 
 
 @contextmanager

@@ -304,13 +304,8 @@ def approvals(
           AND (:owner = '' OR w.owner = :owner) AND a.id < :before
         ORDER BY a.id DESC LIMIT {limit}
     """
-    values = {
-        "brand": brand,
-        "workflow": workflow or "",
-        "step": step or "",
-        "state": state or "",
-        "number": number or 0,
-    }
+    given = {"workflow": workflow or "", "step": step or "", "state": state or "", "owner": owner or ""}
+    values = {"brand": brand, "number": number or 0, **given}
     return [
         _approval(row) for row in run(connection, query, {**values, "before": before if before is not None else 2**62})
     ]
