@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import imports, ingest, report
+from benchmarks import imports, ingest, report, workflow
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -25,12 +25,14 @@ class Name(StrEnum):
     ingest = "ingest"
     report = "report"
     imports = "imports"
+    workflow = "workflow"
 
 
 BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.ingest: ingest.run,
     Name.report: report.run,
     Name.imports: imports.run,
+    Name.workflow: workflow.run,
 }
 
 
@@ -38,7 +40,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
 def main(
     only: Annotated[list[Name] | None, typer.Option(help="Run this one alone; may be given several times.")] = None,
 ) -> None:
-    """Measure ingest, report and import, each beside a reference in the same call. Takes some minutes."""
+    """Measure ingest, report, import and workflows, each beside a reference in the same call. Takes some minutes."""
     rows: list[Measured] = []
     for name in only or list(Name):
         for row in BENCHMARKS[name]():

@@ -51,7 +51,7 @@ class Call:
     """What a method is told besides its parameters.
 
     `key` is the idempotency key of the effect: the same for every attempt, so that a repeated call changes nothing.
-    `results` are the results of the tasks that this one depends on, by name.
+    `results` are the results of the tasks that this one depends on, by name. `request_id` and `address` are for the audit log.
     """
 
     books: BrandStore
@@ -59,6 +59,8 @@ class Call:
     principal: str = "system"
     results: Mapping[str, Any] = field(default_factory=dict)
     undoes: Undone | None = None
+    request_id: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,31 +101,33 @@ class Agent:
 
 
 def find_agent(name: str) -> Agent:
-    """Raises UnknownAgent, naming the agents that there are."""
-    agents = all_agents()
-    if name not in agents:
-        raise UnknownAgent(f"there is no agent {name!r}; there are {', '.join(sorted(agents))}")
-    return agents[name]
+    """Raises UnknownAgent, naming the agents that there are. Loads no more modules than it has to."""
+    for module in _modules():
+        found = next((agent for agent in _agents_of(module) if agent.name == name), None)
+        if found is not None:
+            return found
+    raise UnknownAgent(f"there is no agent {name!r}; there are {', '.join(sorted(all_agents()))}")
 
 
 def all_agents() -> Mapping[str, Agent]:
     """Every agent by name: those of the project and those of the modules that the setting `agents` names."""
-    return _load(load_settings().agents)
+    return {agent.name: agent for module in reversed(_modules()) for agent in _agents_of(module)}
+
+
+def _modules() -> tuple[str, ...]:
+    # The heaviest last: a step of another agent's does not pay for it.
+    return (
+        "luxauto_pipelines.agents.workflow_control",
+        "luxauto_pipelines.agents.planned",
+        *load_settings().agents,
+        "luxauto_pipelines.agents.finance_inventory",
+    )
 
 
 @cache
-def _load(modules: tuple[str, ...]) -> Mapping[str, Agent]:
-    from luxauto_pipelines.agents import finance_inventory, planned, workflow_control
-
-    found: list[Agent] = [finance_inventory.AGENT, *planned.AGENTS, workflow_control.AGENT]
-    for module in modules:
-        found += _agents_of(module)
-    return {agent.name: agent for agent in found}
-
-
 def _agents_of(module: str) -> Iterable[Agent]:
     try:
-        return importlib.import_module(module).AGENTS
+        return tuple(importlib.import_module(module).AGENTS)
     except (ImportError, AttributeError) as error:
         raise AgentError(
             f"setting `agents` names {module!r}, which is no module with a list AGENTS: {error}. Correct luxauto.yaml."

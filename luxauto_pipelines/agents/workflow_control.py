@@ -27,4 +27,4 @@ def _status(books: BrandStore) -> dict[str, Any]:
     return {"agent_name": "workflow", "version": "1"}
 
 
-AGENT = Agent("workflow", "1", {"approval": Method(_approval, ApprovalParameters)}, _status)
+AGENTS = (Agent("workflow", "1", {"approval": Method(_approval, ApprovalParameters)}, _status),)

@@ -147,7 +147,9 @@ def cancel(books: BrandStore, instance: dg.DagsterInstance, key: str, actor: Act
             reason = f"cancelled by {actor.name}"
             journal.change(connection, workflow, kind="workflow.cancelling", state="cancelling", reason=reason)
         elif workflow.state != "cancelling":
-            raise journal.WorkflowConflict(f"workflow {key} is {workflow.state}; only one that has not ended can be cancelled")
+            raise journal.WorkflowConflict(
+                f"workflow {key} is {workflow.state}; only one that has not ended can be cancelled"
+            )
         record(connection, brand, "workflow.cancel", key, {}, **actor.as_audit())
         workflow = journal.find(connection, brand, key)
     if workflow.state == "cancelling" and workflow.run_id:
@@ -163,7 +165,9 @@ def decide(
         workflow = journal.find(connection, brand, approval.workflow)
         state = "approved" if approved else "rejected"
         if workflow.state not in journal.ACTIVE:
-            raise journal.WorkflowConflict(f"workflow {workflow.key} is {workflow.state}; nothing waits for this answer")
+            raise journal.WorkflowConflict(
+                f"workflow {workflow.key} is {workflow.state}; nothing waits for this answer"
+            )
         if not journal.decide(connection, brand, approval, state, actor.name, comment):
             raise journal.WorkflowConflict(f"approval {approval.id} was answered before")
         record(connection, brand, f"approval.{state}", str(approval.id), {"workflow": workflow.key}, **actor.as_audit())
@@ -178,7 +182,9 @@ def _move(
         if workflow.state == state:
             return workflow
         if workflow.state not in states:
-            raise journal.WorkflowConflict(f"workflow {key} is {workflow.state}; it would have to be {' or '.join(states)}")
+            raise journal.WorkflowConflict(
+                f"workflow {key} is {workflow.state}; it would have to be {' or '.join(states)}"
+            )
         journal.change(connection, workflow, kind=kind, state=state)
         record(connection, brand, action, key, {}, **actor.as_audit())
         return journal.find(connection, brand, key)

@@ -5,15 +5,17 @@ its steps and whoever created the run see the same job. Dagster executes it: ord
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 
 import dagster as dg
 
 from luxauto_pipelines.workflows.spec import Task, WorkflowSpec
 from luxauto_pipelines.workflows.steps import Fenced, Run, StepFailed, die_with_parent, do_step, undo_step
-from resources.settings import load_settings
-from resources.store import journal, open_store
+from resources.settings import Settings, load_settings
+from resources.store import Store, journal, open_store
 from resources.store.brand_store import BrandStore
+from resources.store.engine import patiently
 
 UNDO_RETRIES = 3
 UNDO_DELAY_SECONDS = 1.0
@@ -21,10 +23,13 @@ UNDO_DELAY_SECONDS = 1.0
 
 def build_workflow_job(brand: str, key: str, role: str, epoch: int, names: list[str]) -> dg.JobDefinition:
     """The job of one run: `role` is forward or compensation, `names` the tasks it has to see to."""
-    books = _books(brand)
-    with books.read() as (connection, number):
-        spec = WorkflowSpec.model_validate(journal.find(connection, number, key).spec)
-    return job_of(spec, books, key, role, epoch, names)
+    books = _books(load_settings(brand=brand))
+
+    def read() -> WorkflowSpec:
+        with books.read() as (connection, number):
+            return WorkflowSpec.model_validate(journal.find(connection, number, key).spec)
+
+    return job_of(patiently(read), books, key, role, epoch, names)
 
 
 def job_of(
@@ -142,9 +147,13 @@ def _processes(most: int) -> dg.ExecutorDefinition:
     return dg.multiprocess_executor.configured({"max_concurrent": most, "start_method": {"spawn": {}}})
 
 
-def _books(brand: str) -> BrandStore:
-    settings = load_settings(brand=brand)
-    return BrandStore(settings, open_store(settings.database_url))
+def _books(settings: Settings) -> BrandStore:
+    return BrandStore(settings, _store(settings.database_url))
+
+
+@cache
+def _store(database_url: str) -> Store:
+    return patiently(lambda: open_store(database_url))
 
 
 def _op_name(index: int, task: Task) -> str:

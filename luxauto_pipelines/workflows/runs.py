@@ -50,6 +50,21 @@ def ensure(instance: dg.DagsterInstance, books: BrandStore, workflow: journal.Wo
         instance.submit_run(run.run_id, workspace=cast(Any, None))
 
 
+def submit_job(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    module: str,
+    function: str,
+    arguments: tuple[Any, ...],
+    tags: dict[str, str],
+    run_id: str | None = None,
+) -> str:
+    """Queue a run of a job that no code location lists; its worker rebuilds it as `module.function(*arguments)`."""
+    run = _make_run(instance, job, module, function, arguments, tags, run_id)
+    instance.submit_run(run.run_id, workspace=cast(Any, None))
+    return run.run_id
+
+
 def _create(
     instance: dg.DagsterInstance, books: BrandStore, workflow: journal.Workflow, names: list[str]
 ) -> dg.DagsterRun:
@@ -57,18 +72,26 @@ def _create(
     arguments = (books.settings.brand, workflow.key, role, workflow.epoch, names)
     spec = WorkflowSpec.model_validate(workflow.spec)
     job = job_of(spec, books, workflow.key, role, workflow.epoch, names)
-    pointer = dg.build_reconstructable_job(
-        "luxauto_pipelines.workflows.jobs",
-        "build_workflow_job",
-        cast(Any, arguments),
-        reconstructor_working_directory=None,
-    )
     tags = {WORKFLOW_TAG: workflow.key, ROLE_TAG: role, "luxauto/workflow": workflow.name, "dagster/max_retries": "0"}
     if role == "compensation":
         tags["dagster/priority"] = UNDO_PRIORITY
+    module = "luxauto_pipelines.workflows.jobs"
+    return _make_run(instance, job, module, "build_workflow_job", arguments, tags, workflow.run_id)
+
+
+def _make_run(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    module: str,
+    function: str,
+    arguments: tuple[Any, ...],
+    tags: dict[str, str],
+    run_id: str | None,
+) -> dg.DagsterRun:
+    pointer = dg.build_reconstructable_job(module, function, cast(Any, arguments))
     return instance.create_run_for_job(
         job,
-        run_id=workflow.run_id,
+        run_id=run_id,
         tags=tags,
         job_code_origin=pointer.get_python_origin(),
         remote_job_origin=_remote_origin(job.name),

@@ -9,12 +9,11 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
@@ -24,6 +23,7 @@ from luxauto_pipelines.workflows.spec import Task, WorkflowSpec, resolve
 from resources.store import journal
 from resources.store.brand_store import BrandStore
 from resources.store.brands import brand_id
+from resources.store.engine import patiently
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 # The agent of tasks that are no effect but a question to a person; see `agents/workflow_control.py`.
 APPROVAL = ("workflow", "approval")
 MAX_UNDO_ATTEMPTS = 8
-STORE_PATIENCE_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
-_T = TypeVar("_T")
 
 
 class Fenced(Exception):
@@ -68,12 +66,12 @@ def do_step(run: Run, name: str, *, last_attempt: bool) -> bool:
     False where it was not started: paused, another task has failed, or it waits for a person. Raises StepFailed, and Fenced
     where this run has nothing to say any more.
     """
-    begun = _patiently(lambda: _begin(run, name))
+    begun = patiently(lambda: _begin(run, name))
     if not isinstance(begun, _Begun):
         return begun
     task, spec = begun.task, begun.spec
     if (task.agent_type, task.agent_method) == APPROVAL:
-        return _patiently(lambda: _ask(run, task))
+        return patiently(lambda: _ask(run, task))
     try:
         with _time_limit(task.timeout_seconds):
             call = Call(run.books, f"{run.workflow}:{name}", begun.owner, begun.results)
@@ -82,12 +80,12 @@ def do_step(run: Run, name: str, *, last_attempt: bool) -> bool:
     except (Exception, _TimedOut) as error:
         message, again = _explain(error, task)
         final = last_attempt or not again
-        _patiently(lambda: _fail(run, spec, task, message, final))
+        patiently(lambda: _fail(run, spec, task, message, final))
         if final and task.allow_failure:
             return True
         raise StepFailed(message, again=again) from error
     plain = to_jsonable_python(dict(result), fallback=str)
-    _patiently(lambda: _finish(run, name, plain))
+    patiently(lambda: _finish(run, name, plain))
     return True
 
 
@@ -96,14 +94,14 @@ def undo_step(run: Run, name: str) -> None:
 
     A step that cannot be undone after `MAX_UNDO_ATTEMPTS` is marked so, and the rest is still undone.
     """
-    begun = _patiently(lambda: _begin_undo(run, name))
+    begun = patiently(lambda: _begin_undo(run, name))
     if begun is None:
         return
     task, step = begun.task, begun.step
     agent = find_agent(task.agent_type)
     compensation = task.compensation_method or agent.method(task.agent_method).compensation
     if compensation is None:
-        _patiently(lambda: _kept(run, name))
+        patiently(lambda: _kept(run, name))
         return
     key = f"{run.workflow}:{name}"
     try:
@@ -114,11 +112,11 @@ def undo_step(run: Run, name: str) -> None:
     except (Exception, _TimedOut) as error:
         message, again = _explain(error, task)
         over = step.undo_attempts + 1 >= MAX_UNDO_ATTEMPTS or not again
-        _patiently(lambda: _undo_failed(run, name, message, over))
+        patiently(lambda: _undo_failed(run, name, message, over))
         if over:
             return
         raise StepFailed(message, again=True) from error
-    _patiently(lambda: _undone(run, name))
+    patiently(lambda: _undone(run, name))
 
 
 def die_with_parent() -> None:
@@ -317,25 +315,3 @@ def _time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _patiently(write: Callable[[], _T]) -> _T:
-    """Write to the journal, waiting for a store that is restarting. Each write is one transaction and may be repeated."""
-    from sqlalchemy.exc import DBAPIError
-
-    deadline = time.monotonic() + STORE_PATIENCE_SECONDS
-    pause = 0.1
-    while True:
-        try:
-            return write()
-        except DBAPIError as error:
-            if not _passes(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(pause)
-            pause = min(pause * 2, 2.0)
-
-
-def _passes(error: Any) -> bool:
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))

@@ -3,11 +3,13 @@
 Does not belong here: any query (`resources/store/<noun>.py`) and any table (`models`).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resources.settings import normalise_database_url
 from resources.store.bulk import run
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_BUSY_SECONDS = 60
+RESTART_SECONDS = 60
+_T = TypeVar("_T")
+# As many threads of the gateway may read at once; a connection beyond these is opened and closed each time, which is slow.
+POOL_SIZE = 16
 _IMMEDIATE = "luxauto_immediate"
 
 
@@ -29,6 +35,8 @@ class Store:
     """An open store: its engine reads, `write()` is one exclusive transaction."""
 
     engine: "Engine"
+    # SQLite lets one write at a time. Who finds it busy sleeps, and longer each time: threads had better queue.
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
     def is_sqlite(self) -> bool:
@@ -40,7 +48,12 @@ class Store:
 
         SQLite takes its single write lock at once; PostgreSQL an advisory lock of that name. Rolled back on any error.
         """
-        with self.engine.connect().execution_options(**{_IMMEDIATE: True}) as connection, connection.begin():
+        turn = self._turn if self.is_sqlite else nullcontext()
+        with (
+            turn,
+            self.engine.connect().execution_options(**{_IMMEDIATE: True}) as connection,
+            connection.begin(),
+        ):
             if not self.is_sqlite:
                 run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))", {"name": lock})
             yield connection
@@ -85,7 +98,7 @@ def open_store(database_url: str) -> Store:
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
         if engine.dialect.name == "sqlite":
             _configure_sqlite(engine)
         with engine.connect():
@@ -101,6 +114,31 @@ def open_store(database_url: str) -> Store:
         raise StoreError(
             f"the database at {_without_password(url)} does not answer: {error.orig}. Check DATABASE_URL."
         ) from error
+
+
+def patiently(work: Callable[[], _T]) -> _T:
+    """Do something with the store, again and again while it is restarting. The work is one transaction and may be repeated."""
+    from sqlalchemy.exc import DBAPIError
+
+    deadline = time.monotonic() + RESTART_SECONDS
+    pause = 0.1
+    while True:
+        try:
+            return work()
+        except (DBAPIError, StoreError) as error:
+            if not _passes(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+def _passes(error: Exception) -> bool:
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    cause = error.__cause__ if isinstance(error, StoreError) else error
+    return isinstance(cause, (OperationalError, InterfaceError)) or (
+        isinstance(cause, DBAPIError) and cause.connection_invalidated
+    )
 
 
 def _configure_sqlite(engine: "Engine") -> None:

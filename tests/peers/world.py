@@ -31,7 +31,7 @@ class Behaviour(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     point: Point | None = None
-    action: Literal["kill", "kill_worker", "raise", "refuse", "hold", "sleep"] = "raise"
+    action: Literal["kill", "kill_worker", "exit", "raise", "refuse", "hold", "sleep"] = "raise"
     times: int = 1
     gives: dict[str, Any] = {}
 
@@ -68,6 +68,9 @@ def _act(call: Call, key: str, behaviour: Behaviour, point: Point) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour.action == "kill_worker":
         _kill_worker()
+    elif behaviour.action == "exit":
+        # The worker ends without a word to the journal.
+        raise SystemExit(1)
     elif behaviour.action == "raise":
         raise ConnectionError(f"{key} was cut off at {point}")
     elif behaviour.action == "refuse":

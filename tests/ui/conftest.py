@@ -23,7 +23,8 @@ import requests
 from resources.settings import load_settings
 from resources.store import open_store
 from resources.store.brand_store import BrandStore
-from tests.conftest import ROOT, VARIABLES, free_port
+from tests.conftest import ROOT, VARIABLES
+from tests.peers.postgres import free_port
 
 T = TypeVar("T")
 DAYS = 35
@@ -206,7 +207,7 @@ def server(installation: Installation) -> Iterator[Server]:
     """`luxauto up`, until the last test here; then it has to leave no process behind."""
     port = free_port()
     log = installation.home.parent / "up.log"
-    process = installation.start("up", "--port", str(port), log=log)
+    process = installation.start("up", "--port", str(port), "--api-port", str(free_port()), log=log)
     descendants: list[psutil.Process] = []
 
     def is_up() -> bool:

@@ -24,6 +24,7 @@ from resources.store import open_store
 from resources.store.brand_store import BrandStore
 from resources.store.models.brand import CHANNEL_KINDS
 from resources.store.orders import ImportRecord, Written, line_days, read_order_lines, write_order_lines
+from tests.peers.postgres import PostgresServer
 
 FIRST, LAST = date(1970, 1, 1), date(2100, 1, 1)
 FIELDS = ("order_number", "sku", "quantity", "unit_price", "occurred_at", "line_type", "customer", "email", "currency")
@@ -297,18 +298,11 @@ INVOICES = invoices()
 
 
 @pytest.fixture(scope="module")
-def fresh_brand(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Callable[[str], BrandStore]:
+def fresh_brand(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Callable[[str], BrandStore]:
     """A brand of its own on a store that the examples share, so that no example has to migrate."""
-    import psycopg2
-
-    connection = psycopg2.connect(f"{postgres_server}/postgres")
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE order_examples")
-    connection.close()
     urls = {
         "sqlite": f"sqlite:///{tmp_path_factory.mktemp('orders') / 'store.db'}",
-        "postgresql": f"{postgres_server}/order_examples",
+        "postgresql": postgres_server.make_database("order_examples"),
     }
     stores = {name: open_store(url) for name, url in urls.items()}
     for store in stores.values():
