@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from luxauto_pipelines import cli_gateway, cli_workflow
 from luxauto_pipelines.console import Format, err, fail, out, print_json, print_table, progress
 
 app = typer.Typer(
@@ -20,6 +21,8 @@ ingest_app = typer.Typer(help="Take a file in. Idempotent: the same file twice c
 finance_app = typer.Typer(help="Reports from the books.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(finance_app, name="finance")
+app.add_typer(cli_workflow.app, name="workflow")
+cli_gateway.register(app)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
 FileArgument = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet or XLSX.", show_default=False)]
@@ -170,12 +173,13 @@ def demo(
 def up(
     host: Annotated[str, typer.Option(help="Address of the web server.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
+    api_port: Annotated[int, typer.Option(help="Port of the REST gateway.")] = 8000,
 ) -> None:
-    """Start the Dagster web server and daemon, print the address, and run until interrupted."""
+    """Start the Dagster web server, the daemon and the REST gateway, print the addresses, and run until interrupted."""
     from luxauto_pipelines.instance import reload
     from luxauto_pipelines.servers import serve
 
-    raise typer.Exit(serve(reload().settings, host, port, out.print))
+    raise typer.Exit(serve(reload().settings, host, port, api_port, out.print))
 
 
 @app.command()
@@ -257,22 +261,29 @@ def main() -> None:
 
     from assets.finance.money import UnknownCurrency
     from assets.ingestion.mapping import MappingError
+    from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
+    from luxauto_pipelines.workflows.spec import InvalidWorkflow
     from resources.lake import MissingAsset
     from resources.settings import SettingsError
     from resources.store.engine import StoreError
+    from resources.store.journal import UnknownWorkflow, WorkflowConflict
     from resources.tables import UnreadableTable
     from resources.vault import VaultError
 
     known = (
+        AgentError,
+        InvalidWorkflow,
         MappingError,
         MissingAsset,
         RefreshFailed,
         SettingsError,
         StoreError,
         UnknownCurrency,
+        UnknownWorkflow,
         UnreadableTable,
         VaultError,
+        WorkflowConflict,
     )
     try:
         app()

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,8 @@ class ProcessRunLauncher(RunLauncher, ConfigurableClass):
             start_new_session=True,
         )
         self._instance.add_run_tags(run.run_id, {WORKER_TAG: _describe(process.pid)})
+        # Its end is taken note of, so that it does not stay in the process table for as long as this process lives.
+        threading.Thread(target=process.wait, name=f"run {run.run_id}", daemon=True).start()
 
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)

@@ -71,15 +71,13 @@ def start_claimed(books: BrandStore, instance: dg.DagsterInstance, key: str) -> 
 
 
 def to_do(workflow: journal.Workflow, steps: list[journal.Step], approvals: list[journal.Approval]) -> list[str]:
-    """The tasks that a forward run can see to now: not over, and not behind an approval that nobody has given yet."""
+    """The tasks that a forward run can see to now: not over, nor behind a failed one or an approval that nobody has given."""
     spec = WorkflowSpec.model_validate(workflow.spec)
-    open_gates = {a.step for a in approvals if a.state == "pending"}
+    closed = {a.step for a in approvals if a.state == "pending"} | {s.name for s in steps if s.state == "failed"}
     return [
         step.name
         for step in steps
-        if step.state not in journal.OVER
-        and step.name not in open_gates
-        and not (spec.ancestors(step.name) & open_gates)
+        if step.state not in journal.OVER and step.name not in closed and not (spec.ancestors(step.name) & closed)
     ]
 
 
@@ -108,7 +106,7 @@ def resume(books: BrandStore, instance: dg.DagsterInstance, key: str, actor: Act
             why = "it was rolled back; create it anew" if undone else "only a paused or failed workflow can be resumed"
             raise journal.WorkflowConflict(f"workflow {key} is {workflow.state}: {why}")
         else:
-            _do_again(connection, instance, workflow, steps)
+            _do_again(connection, brand, instance, workflow)
         record(connection, brand, "workflow.resume", key, {}, **actor.as_audit())
     return start_claimed(books, instance, key)
 
@@ -121,10 +119,8 @@ def _undo_again(connection: "Connection", workflow: journal.Workflow, steps: lis
     runs.claim(connection, workflow, "compensation", kind="workflow.undo_continued", **values)
 
 
-def _do_again(
-    connection: "Connection", instance: dg.DagsterInstance, workflow: journal.Workflow, steps: list[journal.Step]
-) -> None:
-    for step in steps:
+def _do_again(connection: "Connection", brand: int, instance: dg.DagsterInstance, workflow: journal.Workflow) -> None:
+    for step in journal.steps(connection, workflow.id):
         if step.state == "failed":
             journal.change_step(connection, workflow.id, step.name, state="pending", attempts=0, ended_at=None)
             journal.withdraw_answer(connection, workflow.id, step.name)
@@ -132,6 +128,13 @@ def _do_again(
     if workflow.run_id and runs.state_of(instance, workflow.run_id) in ("waiting", "working"):
         # The run is still on its last task; the reconciler starts the next one when it is over.
         journal.change(connection, workflow, kind="workflow.resumed", **values)
+    elif not to_do(
+        workflow,
+        journal.steps(connection, workflow.id),
+        journal.approvals(connection, brand, workflow=workflow.key),
+    ):
+        # Everything that is left is behind an approval: a run would have nothing to do.
+        journal.change(connection, workflow, kind="workflow.resumed", **{**values, "state": "waiting"})
     else:
         runs.claim(connection, workflow, "forward", kind="workflow.resumed", **values)
 
@@ -164,7 +167,7 @@ def decide(
     with workflow_lock(books, approval.workflow) as (connection, brand):
         workflow = journal.find(connection, brand, approval.workflow)
         state = "approved" if approved else "rejected"
-        if workflow.state not in journal.ACTIVE:
+        if workflow.state not in ("running", "waiting", "paused"):
             raise journal.WorkflowConflict(
                 f"workflow {workflow.key} is {workflow.state}; nothing waits for this answer"
             )

@@ -98,10 +98,12 @@ class _Case:
         self._close_interrupted()
         self._close_refused()
         failed = [step for step in self.steps if step.state == "failed"]
-        todo = self._unblocked({step.name for step in failed})
+        left = self._unblocked({step.name for step in failed})
+        approvals = journal.approvals(self.connection, self.brand, workflow=self.workflow.key)
+        todo = control.to_do(self.workflow, self.steps, approvals)
         if all(step.state in journal.OVER for step in self.steps):
             self._change("workflow.completed", state="completed", ended_at=datetime.now(UTC))
-        elif failed and not (self.spec.continue_on_failure and todo):
+        elif failed and not (self.spec.continue_on_failure and left):
             self._fail("; ".join(f"{step.name}: {step.error}" for step in failed))
         elif self.workflow.state == "paused":
             return
@@ -141,12 +143,13 @@ class _Case:
         )
         details = {"error": error, "allowed": state == "failed_allowed"}
         journal.emit(self.connection, self.workflow.id, "step.failed", step.name, details)
+        journal.raise_progress(self.connection, self.workflow.id)
         self.steps = journal.steps(self.connection, self.workflow.id)
 
     def _unblocked(self, failed: set[str]) -> list[str]:
-        approvals = journal.approvals(self.connection, self.brand, workflow=self.workflow.key)
-        todo = control.to_do(self.workflow, self.steps, approvals)
-        return [name for name in todo if name not in failed and not (self.spec.ancestors(name) & failed)]
+        """What is not over and not after a failed task; some of it may be behind an approval."""
+        left = [step.name for step in self.steps if step.state not in journal.OVER and step.name not in failed]
+        return [name for name in left if not (self.spec.ancestors(name) & failed)]
 
     def _fail(self, reason: str) -> None:
         if self.spec.rolls_back:

@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
+from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
@@ -44,7 +45,11 @@ def ensure(instance: dg.DagsterInstance, books: BrandStore, workflow: journal.Wo
     assert workflow.run_id is not None and workflow.run_role is not None
     run = instance.get_run_by_id(workflow.run_id)
     if run is None:
-        run = _create(instance, books, workflow, names)
+        try:
+            run = _create(instance, books, workflow, names)
+        except DagsterRunAlreadyExists:
+            # Somebody else was faster, and puts it into the queue.
+            return
     if run.status == dg.DagsterRunStatus.NOT_STARTED:
         # The workspace is asked for only by coordinators that route runs; the queue is none of them.
         instance.submit_run(run.run_id, workspace=cast(Any, None))

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from luxauto_pipelines.agents.registry import Agent, UnknownAgent, find_agent
 
+# The agent and method of tasks that are no effect but a question to a person; see `agents/workflow_control.py`.
+APPROVAL = ("workflow", "approval")
 # A parameter that is the result of an earlier task: "${Create campaign.campaign_id}".
 REFERENCE = re.compile(r"^\$\{(?P<task>[^{}]+)\.(?P<field>[A-Za-z0-9_]+)\}$")
 
@@ -153,6 +155,11 @@ def _agent_errors(pointer: str, task: Task) -> Iterator[tuple[str, str]]:
     except UnknownAgent as error:
         yield f"{pointer}/agent_type", str(error)
         return
+    if task.allow_failure and (task.agent_type, task.agent_method) == APPROVAL:
+        yield (
+            f"{pointer}/allow_failure",
+            "an approval must not be allowed to fail: what follows it would be done unapproved",
+        )
     yield from _method_errors(pointer, agent, "agent_method", task.agent_method, "parameters", task.parameters)
     if task.compensation_method:
         given = task.compensation_parameters

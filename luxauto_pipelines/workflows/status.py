@@ -33,8 +33,7 @@ def public_state(state: str) -> str:
 def read_status(books: BrandStore, key: str) -> dict[str, Any]:
     """The contract's `GET /workflows/{id}/status`. Raises UnknownWorkflow."""
     with books.read() as (connection, brand):
-        workflow = journal.find(connection, brand, key)
-        steps = journal.steps(connection, workflow.id)
+        workflow, steps = journal.find_with_steps(connection, brand, key)
         waiting = (
             journal.approvals(connection, brand, workflow=key, state="pending") if workflow.state == "waiting" else []
         )

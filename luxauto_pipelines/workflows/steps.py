@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from luxauto_pipelines.agents.registry import AgentError, Call, Undone, find_agent
-from luxauto_pipelines.workflows.spec import Task, WorkflowSpec, resolve
+from luxauto_pipelines.workflows.spec import APPROVAL, Task, WorkflowSpec, resolve
 from resources.store import journal
 from resources.store.brand_store import BrandStore
 from resources.store.brands import brand_id
@@ -28,8 +28,6 @@ from resources.store.engine import patiently
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# The agent of tasks that are no effect but a question to a person; see `agents/workflow_control.py`.
-APPROVAL = ("workflow", "approval")
 MAX_UNDO_ATTEMPTS = 8
 _PR_SET_PDEATHSIG = 1
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import insert_row, run
+from resources.store.bulk import fetch, insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,7 +46,7 @@ def record(
     """Write who did what, in the transaction of the deed itself. `actor` is the operating system's user if not given."""
     if connection.dialect.name != "sqlite":
         # Two writers must not follow the same row. SQLite has but one writer.
-        run(connection, "SELECT pg_advisory_xact_lock(hashtextextended('audit', :brand))", {"brand": brand})
+        fetch(connection, "SELECT pg_advisory_xact_lock(hashtextextended('audit', :brand))", {"brand": brand})
     newest = "SELECT hash FROM audit_log WHERE brand_id = :brand ORDER BY id DESC LIMIT 1"
     row = {
         "brand_id": brand,
@@ -59,7 +59,8 @@ def record(
         "address": address,
         "details": details,
     }
-    previous = run(connection, newest, {"brand": brand}).scalar() or FIRST_HASH
+    found = fetch(connection, newest, {"brand": brand})
+    previous = found[0][0] if found else FIRST_HASH
     insert_row(
         connection, "audit_log", {**row, "previous_hash": previous, "hash": chain_hash(previous, tuple(row.values()))}
     )
@@ -85,6 +86,22 @@ def verify(connection: "Connection", brand: int) -> Chain:
             return Chain(rows, head, f"row {number} was changed after it was written")
         rows, head = rows + 1, stated
     return Chain(rows, head, None)
+
+
+def read_page(connection: "Connection", brand: int, before: int | None, count: int) -> list[dict[str, Any]]:
+    """The newest `count` rows with an id below `before`, as mappings of the columns."""
+    query = f"""
+        SELECT id, {_COLUMNS}, hash FROM audit_log
+        WHERE brand_id = :brand AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :count
+    """
+    values = {"brand": brand, "before": before, "count": count}
+    return [dict(row._mapping) for row in run(connection, query, values)]
+
+
+def holds_hash(connection: "Connection", brand: int, expected: str) -> bool:
+    """Whether the chain still has the row that was its head once."""
+    query = "SELECT 1 FROM audit_log WHERE brand_id = :brand AND hash = :hash"
+    return expected == FIRST_HASH or run(connection, query, {"brand": brand, "hash": expected}).first() is not None
 
 
 def as_dict(chain: Chain) -> dict[str, Any]:

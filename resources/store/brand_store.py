@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from resources.settings import Settings
@@ -20,6 +20,8 @@ class BrandStore:
 
     settings: Settings
     store: Store
+    # A brand's id never changes, and a read should cost one statement, not two.
+    _known: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def vault(self) -> Vault:
@@ -29,8 +31,9 @@ class BrandStore:
     def read(self) -> Iterator[tuple["Connection", int]]:
         """A consistent view of the store and the brand's id."""
         with self.store.engine.connect() as connection, connection.begin():
-            brand = find_brand(connection, self.settings.brand)
+            brand = self._known.get(self.settings.brand) or find_brand(connection, self.settings.brand)
             if brand is not None:
+                self._known[self.settings.brand] = brand
                 yield connection, brand
                 return
         with self.write() as made:
@@ -39,5 +42,10 @@ class BrandStore:
     @contextmanager
     def write(self) -> Iterator[tuple["Connection", int]]:
         """One transaction that no other writer of the brand overlaps, and the brand's id."""
-        with self.store.write(f"brand:{self.settings.brand}") as connection:
-            yield connection, brand_id(connection, self.settings)
+        slug = self.settings.brand
+        with self.store.write(f"brand:{slug}") as connection:
+            known = self._known.get(slug) or find_brand(connection, slug)
+            if known is not None:
+                self._known[slug] = known
+            # One that is made here may yet be rolled back, and is not remembered.
+            yield connection, known or brand_id(connection, self.settings)

@@ -176,6 +176,20 @@ def steps(connection: "Connection", workflow: int) -> list[Step]:
     return [_step(row) for row in run(connection, query, {"workflow": workflow})]
 
 
+def find_with_steps(connection: "Connection", brand: int, key: str) -> tuple[Workflow, list[Step]]:
+    """A workflow and its steps in one statement. Raises UnknownWorkflow."""
+    columns = ", ".join([*(f"w.{name}" for name in _WORKFLOW_NAMES), *(f"s.{name}" for name in _STEP_NAMES)])
+    query = f"""
+        SELECT {columns} FROM workflows w JOIN workflow_steps s ON s.workflow_id = w.id
+        WHERE w.brand_id = :brand AND w.key = :key ORDER BY s.position
+    """
+    rows = run(connection, query, {"brand": brand, "key": key}).fetchall()
+    if not rows:
+        raise UnknownWorkflow(f"there is no workflow {key!r}")
+    width = len(_WORKFLOW_NAMES)
+    return _workflow(rows[0][:width]), [_step(row[width:]) for row in rows]
+
+
 def change(connection: "Connection", workflow: Workflow, *, kind: str, step: str | None = None, **values: Any) -> bool:
     """Set columns of the workflow if its state, epoch and run are still those of `workflow`; write the event `kind`.
 
@@ -377,14 +391,22 @@ def totals(connection: "Connection", brand: int) -> tuple[int, int, int]:
     return int(executed[0]), int(tasks), int(executed[1])
 
 
+def _names(columns: str) -> list[str]:
+    return [name.strip() for name in columns.split(",")]
+
+
+_WORKFLOW_NAMES = _names(_WORKFLOW)
+_STEP_NAMES = _names(_STEP)
+
+
 def _workflow(row: Any) -> Workflow:
-    values = row._asdict()
+    values = dict(zip(_WORKFLOW_NAMES, row, strict=True))
     times = {name: _instant(values[name]) for name in ("created_at", "started_at", "ended_at")}
     return Workflow(**{**values, **times, "spec": _json(values["spec"]), "rolled_back": bool(values["rolled_back"])})
 
 
 def _step(row: Any) -> Step:
-    values = row._asdict()
+    values = dict(zip(_STEP_NAMES, row, strict=True))
     times = {name: _instant(values[name]) for name in ("started_at", "ended_at")}
     return Step(**{**values, **times, "result": _json(values["result"])})
 

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -18,10 +19,10 @@ from dagster._core.instance import InstanceType
 from dagster._core.launcher import LaunchRunContext, RunLauncher
 from dagster._core.origin import JobPythonOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.event_log import InMemoryEventLogStorage
+from dagster._core.storage.event_log import InMemoryEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import TemporaryLocalArtifactStorage
-from dagster._core.storage.runs import InMemoryRunStorage
+from dagster._core.storage.runs import InMemoryRunStorage, SqliteRunStorage
 from dagster._utils.hosted_user_process import recon_job_from_origin
 
 from luxauto_pipelines.agents.registry import Agent, Call, Method
@@ -70,13 +71,15 @@ class InlineLauncher(RunLauncher):
 
 
 @contextmanager
-def open_instance() -> Iterator[dg.DagsterInstance]:
-    """An instance in memory with the queue of the shipped `dagster.yaml`."""
+def open_instance(folder: Path | None = None) -> Iterator[dg.DagsterInstance]:
+    """An instance with the queue of the shipped `dagster.yaml`; in memory unless it has a folder, as several threads need."""
+    if folder is not None:
+        folder.mkdir(parents=True)
     with dg.DagsterInstance(
         instance_type=InstanceType.EPHEMERAL,
         local_artifact_storage=TemporaryLocalArtifactStorage(),
-        run_storage=InMemoryRunStorage(),
-        event_storage=InMemoryEventLogStorage(),
+        run_storage=SqliteRunStorage.from_local(str(folder)) if folder else InMemoryRunStorage(),
+        event_storage=SqliteEventLogStorage(str(folder)) if folder else InMemoryEventLogStorage(),
         compute_log_manager=NoOpComputeLogManager(),
         run_coordinator=QueuedRunCoordinator(),
         run_launcher=InlineLauncher(),

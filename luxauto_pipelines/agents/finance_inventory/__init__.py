@@ -45,7 +45,10 @@ AGENT = Agent(
         ),
         "restore_inventory": Method(restore_inventory, Undoing, None, "Take a sync's stock movements back."),
         "record_transaction": Method(
-            record_transaction, TransactionRecord, "reverse_transaction", "Record a sale, a refund or another money event."
+            record_transaction,
+            TransactionRecord,
+            "reverse_transaction",
+            "Record a sale, a refund or another money event.",
         ),
         "reverse_transaction": Method(reverse_transaction, Undoing, None, "Record the equal and opposite transaction."),
         "forecast": Method(_forecast, ForecastRequest, None, "Expected demand of one item by day."),

@@ -228,7 +228,9 @@ def _take(
 
 
 def _lacks(connection: "Connection", brand: int, initial_products: int) -> dict[str, Any]:
-    points = ids_by_code(connection, "SELECT sku, coalesce(reorder_point, -1) FROM skus WHERE brand_id = :brand", {"brand": brand})
+    points = ids_by_code(
+        connection, "SELECT sku, coalesce(reorder_point, -1) FROM skus WHERE brand_id = :brand", {"brand": brand}
+    )
     counted = set(read_levels(connection, brand).filter(pl.col("counted"))["sku"])
     uncounted = sorted(points.keys() - counted)
     unset = sorted(sku for sku, point in points.items() if point < 0)

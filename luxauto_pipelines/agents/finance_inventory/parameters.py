@@ -96,9 +96,8 @@ def _items(value: Any) -> Any:
     """Items are judged one by one by the method; here only what no program means to send is refused."""
     for position, item in enumerate(value if isinstance(value, list) else []):
         if isinstance(item, Mapping) and (unknown := [name for name in item if name not in InventoryItem.model_fields]):
-            raise PydanticCustomError(
-                "unknown_field", "item {position} has the unknown field {name}", {"position": position, "name": str(unknown[0])[:100]}
-            )
+            told = {"position": position, "name": str(unknown[0])[:100]}
+            raise PydanticCustomError("unknown_field", "item {position} has the unknown field {name}", told)
     return value
 
 
@@ -119,9 +118,7 @@ class InventorySync(Strict):
     )
 
     channel: ChannelName
-    items: Annotated[
-        list[Any], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_items), _ListOfItems()
-    ]
+    items: Annotated[list[Any], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_items), _ListOfItems()]
 
 
 class LineItem(Strict):
@@ -167,13 +164,13 @@ class TransactionRecord(Strict):
     order_id: Identifier | None = Field(None, description="With `type` the identity: the same again changes nothing.")
     customer_id: Identifier | None = None
     payment_method: Name | None = Field(None, description="Such as card or bank_transfer; never a card number.")
-    line_items: list[LineItem] = Field([], max_length=MOST_LINES)
+    line_items: list[LineItem] = Field(default_factory=list, max_length=MOST_LINES)
     subtotal: NonNegativeMoney | None = Field(None, description="Goods before tax, shipping and discount.")
     tax_amount: NonNegativeMoney | None = None
     shipping_amount: NonNegativeMoney | None = None
     discount_amount: NonNegativeMoney | None = None
     occurred_at: Instant | None = Field(None, description="Default: now.")
-    metadata: Json = {}
+    metadata: Json = Field(default_factory=dict)
 
 
 class ForecastRequest(Strict):
@@ -198,13 +195,13 @@ class InventorySetup(BaseModel):
 
     brand_name: Line | None = None
     initial_products: Units = 0
-    channels: list[ChannelName] = []
+    channels: list[ChannelName] = Field(default_factory=list)
 
 
 class StockQuery(Strict):
     """Which SKUs; all where none is named."""
 
-    skus: list[Identifier] = Field([], max_length=MOST_ITEMS)
+    skus: list[Identifier] = Field(default_factory=list, max_length=MOST_ITEMS)
 
 
 class Nothing(Strict):

@@ -40,9 +40,7 @@ def financial_report(call: Call, wanted: ReportRequest) -> dict[str, Any]:
         rates = read_rates(connection, brand)
         begin, end = _instants(first, last, current.timezone)
         events = read_events(connection, brand, _EVENTS, begin, end)
-    dated = events.with_columns(
-        pl.col("occurred_at").dt.convert_time_zone(current.timezone).dt.date().alias("day")
-    )
+    dated = events.with_columns(pl.col("occurred_at").dt.convert_time_zone(current.timezone).dt.date().alias("day"))
     return {
         "period": {"start_date": first.isoformat(), "end_date": last.isoformat()},
         **period_report(Books(lines, costs, daily_ratios(rates, currency), dated, currency)),

@@ -6,7 +6,7 @@ import polars as pl
 
 from assets.inventory.levels import low_stock
 from resources.store.brand_store import BrandStore
-from resources.store.bulk import run
+from resources.store.bulk import fetch, run
 from resources.store.stock import read_levels
 from resources.store.transactions import count_by_type
 
@@ -21,11 +21,8 @@ def status(books: BrandStore) -> dict[str, Any]:
         of_brand = {"brand": brand}
         skus = run(connection, "SELECT count(*) FROM skus WHERE brand_id = :brand", of_brand).scalar() or 0
         by_type = count_by_type(connection, brand)
-        active, alerts = run(
-            connection,
-            "SELECT count(CASE WHEN status <> 'resolved' THEN 1 END), count(*) FROM alerts WHERE brand_id = :brand",
-            of_brand,
-        ).one()
+        opened = "SELECT count(CASE WHEN status <> 'resolved' THEN 1 END), count(*) FROM alerts WHERE brand_id = :brand"
+        active, alerts = fetch(connection, opened, of_brand)[0]
         syncs = run(
             connection,
             "SELECT count(*) FROM audit_log WHERE brand_id = :brand AND action = 'inventory.sync'",

@@ -11,7 +11,6 @@ lines, so that such an event stands in the financial report's expenses and other
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -113,7 +112,7 @@ def _record_on_order(call: Call, wanted: TransactionRecord) -> dict[str, Any]:
             raise InvalidFields(("#/currency", f"the order {wanted.order_id} is in {known.currency}"))
         stocked = any(line.sku for line in lines)
         location = location_of_channel(connection, brand, channel, DEFAULT_LOCATION) if stocked else DEFAULT_LOCATION
-        details = _details(wanted, now, lines=[astuple(line) for line in lines], location=location)
+        details = _details(wanted, now, lines=lines, location=location)
         day = today_in(books.settings.current.timezone, when)
         event = Event(wanted.type, wanted.currency, when, day, call.key, details)
         number = write_order_event(
@@ -193,9 +192,7 @@ def _lines(connection: "Connection", brand: int, wanted: TransactionRecord, chan
 
 
 def _add_up(items: list[Item], wanted: TransactionRecord) -> list[InvoiceLine]:
-    amounts = Amounts(
-        wanted.amount, wanted.subtotal, wanted.shipping_amount, wanted.tax_amount, wanted.discount_amount
-    )
+    amounts = Amounts(wanted.amount, wanted.subtotal, wanted.shipping_amount, wanted.tax_amount, wanted.discount_amount)
     try:
         return invoice_lines(items, amounts, wanted.currency, refund=wanted.type == "refund")
     except DoesNotAddUp as error:
@@ -226,7 +223,10 @@ def _fingerprint(wanted: TransactionRecord) -> str:
         wanted.currency,
         wanted.payment_method,
         *(None if amount is None else to_minor(amount, wanted.currency) for amount in amounts),
-        *((item.sku or item.item_id, item.quantity, format(item.unit_price.normalize(), "f")) for item in wanted.line_items),
+        *(
+            (item.sku or item.item_id, item.quantity, format(item.unit_price.normalize(), "f"))
+            for item in wanted.line_items
+        ),
     ]
     return hashlib.sha256(json.dumps(compared).encode()).hexdigest()[:32]
 
@@ -247,7 +247,9 @@ def _details(wanted: TransactionRecord, now: datetime, **more: Any) -> dict[str,
 def _answer(stands: Recorded) -> dict[str, Any]:
     """The first answer again, from the row."""
     details = stands.details or {}
-    amount = Decimal(details["amount"]) if "amount" in details else to_decimal(abs(stands.amount_minor), stands.currency)
+    amount = (
+        Decimal(details["amount"]) if "amount" in details else to_decimal(abs(stands.amount_minor), stands.currency)
+    )
     at = datetime.fromisoformat(details["recorded_at"]) if "recorded_at" in details else stands.occurred_at
     return _answer_of(stands.transaction, stands.type, amount, stands.currency, at)
 
@@ -296,7 +298,7 @@ def _write_reversal(connection: "Connection", brand: int, call: Call, original: 
         "amount": str(amount),
         "recorded_at": now.isoformat(),
         "location": noted.get("location"),
-        "lines": [astuple(line) for line in lines],
+        "lines": lines,
     }
     event = Event(opposite, original.currency, now, day, call.key, details, reversal_of=original.transaction)
     if original.order is None:
@@ -309,7 +311,7 @@ def _write_reversal(connection: "Connection", brand: int, call: Call, original: 
 
 
 def _negated(line: InvoiceLine) -> InvoiceLine:
-    return replace(line, quantity=-line.quantity, amount_minor=-line.amount_minor)
+    return line._replace(quantity=-line.quantity, amount_minor=-line.amount_minor)
 
 
 def _open_books(books: BrandStore, day: Any) -> None:

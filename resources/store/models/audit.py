@@ -61,7 +61,12 @@ class AuditEvent(Base):
     """
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_at", "brand_id", "at"), UniqueConstraint("brand_id", "previous_hash"))
+    __table_args__ = (
+        Index("ix_audit_log_at", "brand_id", "at"),
+        # Every row asks for the one before it.
+        Index("ix_audit_log_newest", "brand_id", "id"),
+        UniqueConstraint("brand_id", "previous_hash"),
+    )
 
     id: Mapped[Id]
     brand_id: Mapped[int | None] = refers_to("brands.id")

@@ -118,10 +118,6 @@ def test_a_kill_before_the_intent_costs_nothing(house: House, victim: str) -> No
             process.kill()
         psutil.wait_procs(doomed, 30)
     house.wait_for_end([key])
-    import os
-    if os.environ.get("DBG"):
-        with house.books.read() as (c, b):
-            for e in journal.events(c, house.workflow(key).id): print(e.at, e.kind, e.step, e.details)
     assert_complete(house, key, "a", "b", "c")
 
 

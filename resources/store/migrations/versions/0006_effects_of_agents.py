@@ -1,4 +1,4 @@
-"""Effects of agents, each kept once under its key; what channels tell about a SKU; reversals of transactions."""
+"""Effects of agents, each kept once under its key; what channels tell about a SKU; reversals; the newest audit row."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_effects")),
         sa.UniqueConstraint("brand_id", "key", name=op.f("uq_effects_brand_id_key")),
     )
+    op.create_index("ix_audit_log_newest", "audit_log", ["brand_id", "id"], unique=False)
     op.add_column("skus", sa.Column("description", sa.Text(), nullable=True))
     op.add_column("skus", sa.Column("label", sa.String(), nullable=True))
     op.add_column("skus", sa.Column("reorder_quantity", sa.Integer(), nullable=True))

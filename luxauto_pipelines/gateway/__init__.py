@@ -1,0 +1,1 @@
+"""The REST gateway: FastAPI under /api/v1/luxury-automation."""

@@ -1,0 +1,1 @@
+"""Requests and answers of the gateway, one module an area."""
