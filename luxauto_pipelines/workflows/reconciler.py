@@ -40,15 +40,15 @@ def reconcile_all(books: BrandStore, instance: dg.DagsterInstance) -> Tally:
     while True:
         with books.read() as (connection, brand):
             batch = journal.active(connection, brand, BATCH, after)
-        for workflow in batch:
+        for _, key in batch:
             try:
-                reconcile(books, instance, workflow.key)
+                reconcile(books, instance, key)
             except Exception as error:
-                log.exception("workflow %s could not be looked after", workflow.key)
-                faults[workflow.key] = f"{type(error).__name__}: {error}"
+                log.exception("workflow %s could not be looked after", key)
+                faults[key] = f"{type(error).__name__}: {error}"
         if len(batch) < BATCH:
             return Tally(seen + len(batch), faults)
-        seen, after = seen + len(batch), batch[-1].id
+        seen, after = seen + len(batch), batch[-1][0]
 
 
 def reconcile(books: BrandStore, instance: dg.DagsterInstance, key: str) -> None:

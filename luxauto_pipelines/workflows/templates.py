@@ -148,9 +148,10 @@ def build_spec(kind: WorkflowType, data: Mapping[str, Any]) -> WorkflowSpec:
         model, tasks_of = TEMPLATES[kind]
         given = model.model_validate(data)
     except ValidationError as error:
-        raise InvalidWorkflow(
-            [("/" + "/".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
-        ) from error
+        found = [("/" + "/".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
+        # A list of which no item is right is called too short besides.
+        inner = [e for e in found if not any(place.startswith(f"{e[0]}/") for place, _ in found)]
+        raise InvalidWorkflow(inner) from error
     return WorkflowSpec(
         name=given.name or _title(kind, given),
         type=kind.value,

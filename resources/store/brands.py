@@ -29,7 +29,12 @@ def brand_id(connection: "Connection", settings: Settings) -> int:
         "timezone": current.timezone,
         "created_at": datetime.now(UTC),
     }
-    return insert_row(connection, "brands", row)
+    # Of two that make it at once on PostgreSQL, the second waits here and finds it.
+    marks = ", ".join(f":{name}" for name in row)
+    run(connection, f"INSERT INTO brands ({', '.join(row)}) VALUES ({marks}) ON CONFLICT (slug) DO NOTHING", row)
+    made = find_brand(connection, settings.brand)
+    assert made is not None
+    return made
 
 
 def channel_ids(connection: "Connection", brand: int, codes: Iterable[str]) -> dict[str, int]:

@@ -54,9 +54,11 @@ class InlineLauncher(RunLauncher):
                 recon_job_from_origin(cast(JobPythonOrigin, run.job_code_origin)), run, self._instance
             ):
                 pass
-        except (SystemExit, DagsterExecutionInterruptedError):
-            # A worker that ends so tells Dagster before.
-            pass
+        except (Exception, SystemExit, DagsterExecutionInterruptedError):
+            # Most often Dagster has been told. It has not where the job itself could not be built.
+            left = self._instance.get_run_by_id(run.run_id)
+            if left is not None and not left.is_finished:
+                self._instance.report_run_failed(left)
         finally:
             self.working = None
 

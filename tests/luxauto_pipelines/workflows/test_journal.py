@@ -104,8 +104,8 @@ def test_only_workflows_that_have_begun_and_not_ended_are_active(books: BrandSto
         assert journal.counts(connection, brand) == dict.fromkeys(made, 1)
     with books.read() as (connection, brand):
         found = journal.active(connection, brand, 3)
-        found += journal.active(connection, brand, 9, found[-1].id)
-    assert [w.key for w in found] == [made[state].key for state in journal.ACTIVE]
+        found += journal.active(connection, brand, 9, found[-1][0])
+    assert [key for _, key in found] == [made[state].key for state in journal.ACTIVE]
 
 
 def test_a_workflow_of_another_brand_is_not_there(books: BrandStore) -> None:

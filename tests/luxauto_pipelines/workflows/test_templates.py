@@ -12,12 +12,12 @@ LEAST: dict[WorkflowType, dict[str, Any]] = {
     WorkflowType.fashion_brand_launch: {"brand_name": "Élégance Noir"},
     WorkflowType.product_launch: {"product_name": "Sac", "sku": "BAG"},
     WorkflowType.marketing_campaign: {"campaign_name": "Été"},
-    WorkflowType.inventory_sync: {"channel": "shopify", "items": [{"sku": "BAG", "quantity": 1}]},
+    WorkflowType.inventory_sync: {"channel": "shopify", "items": [{"sku": "BAG", "quantity_available": 1}]},
     WorkflowType.content_generation: {},
     WorkflowType.website_build: {"brand_name": "Élégance Noir"},
 }
-# A custom workflow has no template.
-ASK = [kind for kind in LEAST if kind not in (WorkflowType.inventory_sync, WorkflowType.content_generation, WorkflowType.website_build)]
+# Those that publish something.
+ASK = [WorkflowType.fashion_brand_launch, WorkflowType.product_launch, WorkflowType.marketing_campaign]
 
 
 def order(spec: WorkflowSpec) -> dict[str, set[str]]:
