@@ -156,8 +156,14 @@ def cancel(books: BrandStore, instance: dg.DagsterInstance, key: str, actor: Act
         record(connection, brand, "workflow.cancel", key, {}, **actor.as_audit())
         workflow = journal.find(connection, brand, key)
     if workflow.state == "cancelling" and workflow.run_id:
-        runs.cancel(instance, workflow.run_id)
+        stop_run(books, instance, workflow)
     return workflow
+
+
+def stop_run(books: BrandStore, instance: dg.DagsterInstance, workflow: journal.Workflow) -> None:
+    """Have Dagster end the workflow's run. One at a time: of two at once, the second would call a cancelled run back."""
+    with workflow_lock(books, workflow.key):
+        runs.cancel(instance, str(workflow.run_id))
 
 
 def decide(

@@ -59,7 +59,7 @@ def reconcile(books: BrandStore, instance: dg.DagsterInstance, key: str) -> None
         return
     run = runs.state_of(instance, workflow.run_id) if workflow.run_id else "missing"
     if run in ("working", "waiting") and workflow.state == "cancelling":
-        runs.cancel(instance, str(workflow.run_id))
+        control.stop_run(books, instance, workflow)
         return
     if run == "working":
         return

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, TextClause
 
 CHUNK_ROWS = 50_000
+_PLAIN = (int, str, type(None))
 
 
 def insert_frame(connection: "Connection", table: str, frame: pl.DataFrame) -> None:
@@ -76,7 +77,7 @@ def fetch(connection: "Connection", statement: str, values: dict[str, Any]) -> l
     """
     dialect = connection.dialect
     sqlite = dialect.name == "sqlite"
-    bound = {name: _bound(value, sqlite) for name, value in values.items()}
+    bound = {n: v if v.__class__ in _PLAIN else _bound(v, sqlite) for n, v in values.items()}
     cursor = cast(Any, connection.connection).cursor()
     try:
         cursor.execute(statement if sqlite else _for_psycopg(statement), bound)

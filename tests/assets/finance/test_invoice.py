@@ -50,7 +50,10 @@ def test_an_amount_alone_is_one_line_of_goods_that_nobody_named(currency: str) -
 
 def test_a_refund_without_items_is_a_line_of_refund() -> None:
     lines = invoice_lines([], Amounts(Decimal("12.00"), tax=Decimal("2.00")), "EUR", refund=True)
-    assert [(line.kind, line.quantity, line.amount_minor) for line in lines] == [("refund", -1, -1000), ("tax", -1, -200)]
+    assert [(line.kind, line.quantity, line.amount_minor) for line in lines] == [
+        ("refund", -1, -1000),
+        ("tax", -1, -200),
+    ]
 
 
 def test_a_unit_given_away_is_a_gift_and_costs_nothing() -> None:

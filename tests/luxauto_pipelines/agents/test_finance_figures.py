@@ -67,7 +67,9 @@ def test_the_report_agrees_with_a_second_count_in_sql(do: Do, rows: Rows) -> Non
             """
         ).fetchall()[0]
         channels = dict(
-            second.sql("SELECT channel, sum(minor) FROM lines WHERE kind = 'goods' AND quantity > 0 GROUP BY 1").fetchall()
+            second.sql(
+                "SELECT channel, sum(minor) FROM lines WHERE kind = 'goods' AND quantity > 0 GROUP BY 1"
+            ).fetchall()
         )
         best = second.sql(
             "SELECT sku, sum(quantity), sum(minor) FROM lines WHERE kind = 'goods' AND quantity > 0 GROUP BY 1 ORDER BY 3 DESC"
@@ -267,5 +269,3 @@ def test_the_status_counts_real_rows(do: Do, books: BrandStore) -> None:
     assert status["alerts"] == {"active_alerts": 1, "total_alerts": 1}
     assert status["performance"] == {"sync_count": 2}
     assert status["circuit_breakers"] == {}
-
-

@@ -157,7 +157,12 @@ def test_what_is_left_out_stays_as_it_was(do: Do, rows: Rows) -> None:
 
 def test_a_restore_takes_the_movements_back_by_movements_once(do: Do, rows: Rows) -> None:
     do("sync_inventory", channel="shopify", items=[{"sku": "A", "quantity_available": 5, "quantity_reserved": 1}])
-    do("sync_inventory", key="step", channel="shopify", items=[{"sku": "A", "quantity_available": 9, "quantity_reserved": 3}])
+    do(
+        "sync_inventory",
+        key="step",
+        channel="shopify",
+        items=[{"sku": "A", "quantity_available": 9, "quantity_reserved": 3}],
+    )
     for _ in range(2):
         assert do("restore_inventory", undoes="step") == {"success": True, "movements_reversed": 2}
     (level,) = do("stock_levels")["levels"]
@@ -234,7 +239,9 @@ def test_any_sequence_of_syncs_ends_at_the_last_count_of_each_channel(
         WHERE m.brand_id = :brand GROUP BY s.sku, l.code
     """
     with books.read() as (connection, brand):
-        held = {(sku, place): (on_hand, kept) for sku, place, on_hand, kept in fetch(connection, query, {"brand": brand})}
+        held = {
+            (sku, place): (on_hand, kept) for sku, place, on_hand, kept in fetch(connection, query, {"brand": brand})
+        }
     assert held == {place: count for place, count in last.items() if place in held}
     assert all(count == (0, 0) for place, count in last.items() if place not in held)
     shown = AGENT.call("stock_levels", Call(books, ""), {})["levels"]

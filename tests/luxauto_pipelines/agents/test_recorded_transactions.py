@@ -53,8 +53,8 @@ def test_a_recorded_sale_leaves_the_rows_that_an_ingest_of_it_leaves(
     ingest_orders(books, file, mapping, "test", lambda stage: None)
     for query in (
         "SELECT currency, placed_at, local_date, channel_id FROM orders o WHERE number = '{}'",
-        "SELECT kind, code, sku_id, quantity, unit_price_micros, amount_minor, l.currency, occurrence, occurred_at, l.local_date"
-        " FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE number = '{}' ORDER BY l.id",
+        "SELECT kind, code, sku_id, quantity, unit_price_micros, amount_minor, l.currency, occurrence, occurred_at,"
+        " l.local_date FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE number = '{}' ORDER BY l.id",
         "SELECT t.type, t.amount_minor, t.currency, t.occurred_at FROM transactions t JOIN orders o ON o.id = t.order_id"
         " WHERE number = '{}'",
         "SELECT m.kind, m.quantity, m.location_id, m.sku_id, m.occurred_at, m.local_date FROM stock_movements m"
@@ -75,7 +75,9 @@ def test_the_same_order_and_type_again_gives_the_first_answer(do: Do, rows: Rows
 
 def test_an_ingested_order_is_not_recorded_a_second_time(do: Do, books: BrandStore, rows: Rows, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    file.write_text("order_number,sku,quantity,unit_price,occurred_at,channel\nA-1,BAG,2,649.50,2026-03-02 10:00,shopify\n")
+    file.write_text(
+        "order_number,sku,quantity,unit_price,occurred_at,channel\nA-1,BAG,2,649.50,2026-03-02 10:00,shopify\n"
+    )
     columns = ("order_number", "sku", "quantity", "unit_price", "occurred_at", "channel")
     mapping = OrderMapping.model_validate({"columns": {name: name for name in columns}, "currency": "EUR"})
     ingest_orders(books, file, mapping, "test", lambda stage: None)
@@ -136,10 +138,15 @@ def test_an_item_id_is_found_by_the_listing_of_the_channel(do: Do, rows: Rows) -
     assert rows("SELECT code FROM order_lines ORDER BY id") == [("BAG",), ("NEW",)]
 
 
-@pytest.mark.parametrize(("type", "minor"), [("purchase", -1050), ("expense", -1050), ("revenue", 1050), ("transfer", 1050)])
+@pytest.mark.parametrize(
+    ("type", "minor"), [("purchase", -1050), ("expense", -1050), ("revenue", 1050), ("transfer", 1050)]
+)
 def test_other_types_are_kept_as_transactions_alone(do: Do, rows: Rows, type: str, minor: int) -> None:
     first = do("record_transaction", type=type, amount=10.5, currency="EUR", order_id="PO-1", payment_method="wire")
-    assert do("record_transaction", type=type, amount=10.5, currency="EUR", order_id="PO-1", payment_method="wire") == first
+    assert (
+        do("record_transaction", type=type, amount=10.5, currency="EUR", order_id="PO-1", payment_method="wire")
+        == first
+    )
     assert rows("SELECT type, amount_minor, order_id FROM transactions") == [(type, minor, None)]
     assert rows("SELECT count(*) FROM order_lines") == [(0,)]
     with pytest.raises(Conflict):

@@ -55,7 +55,9 @@ def test_the_seeds_sync_works_as_it_is_written(development: Peer) -> None:
     answer = development.post("/finance/inventory/sync", json=SEED_SYNC)
     assert answer.status_code == 200
     body = answer.json()
-    shown = {name: body[name] for name in ("success", "channel", "synced_items", "updated_items", "errors", "error_details")}
+    shown = {
+        name: body[name] for name in ("success", "channel", "synced_items", "updated_items", "errors", "error_details")
+    }
     assert shown == {
         "success": True,
         "channel": "online_store",
@@ -125,7 +127,8 @@ def test_every_type_of_the_contract_is_taken(development: Peer, type: str) -> No
 def test_an_idempotency_key_records_once_where_there_is_no_order(development: Peer) -> None:
     body = {"amount": 10, "currency": "EUR"}
     answers = [
-        development.post("/finance/transactions/record", json=body, headers={"Idempotency-Key": "once"}) for _ in range(2)
+        development.post("/finance/transactions/record", json=body, headers={"Idempotency-Key": "once"})
+        for _ in range(2)
     ]
     assert answers[0].json() == answers[1].json()
     other = development.post("/finance/transactions/record", json={"amount": 11}, headers={"Idempotency-Key": "once"})
@@ -157,7 +160,9 @@ def test_another_amount_for_the_same_order_is_a_conflict(development: Peer) -> N
         ({"metadata": []}, "#/metadata"),
     ],
 )
-def test_a_transaction_that_is_not_valid_names_the_field(development: Peer, change: dict[str, Any], pointer: str) -> None:
+def test_a_transaction_that_is_not_valid_names_the_field(
+    development: Peer, change: dict[str, Any], pointer: str
+) -> None:
     answer = development.post("/finance/transactions/record", json={**SALE, **change})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer

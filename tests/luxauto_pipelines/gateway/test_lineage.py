@@ -44,9 +44,7 @@ def test_nothing_written_is_nothing_told(instance: dg.DagsterInstance) -> None:
 
 def test_reports_of_many_threads_are_all_counted(instance: dg.DagsterInstance) -> None:
     lineage = Lineage(instance, interval=0)
-    threads = [
-        threading.Thread(target=lambda: [lineage.report(transactions=1) for _ in range(200)]) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: [lineage.report(transactions=1) for _ in range(200)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

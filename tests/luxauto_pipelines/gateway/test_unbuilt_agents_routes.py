@@ -52,7 +52,10 @@ REQUESTS: list[tuple[str, Any]] = [
     ("/visual-content/batch-generate", [VISUAL, {"prompt": "a scarf"}]),
     ("/visual-content/batch-generate", {"requests": [VISUAL]}),
     ("/marketing/campaigns/create", CAMPAIGN),
-    ("/marketing/campaigns/create", {"name": "x", "channels": ["push"], "scheduled_start": "2027-01-01T09:00:00+01:00"}),
+    (
+        "/marketing/campaigns/create",
+        {"name": "x", "channels": ["push"], "scheduled_start": "2027-01-01T09:00:00+01:00"},
+    ),
     ("/marketing/campaigns/c-1/launch", None),
     ("/marketing/campaigns/c-1/complete", None),
     ("/marketing/segments/create", SEGMENT),
@@ -150,7 +153,12 @@ def test_the_system_status_shows_every_agent(development: Peer) -> None:
 
 @pytest.mark.parametrize(
     ("role", "allowed"),
-    [("admin", {"visual", "marketing", "code"}), ("developer", {"code"}), ("api_user", {"visual"}), ("read_only", set())],
+    [
+        ("admin", {"visual", "marketing", "code"}),
+        ("developer", {"code"}),
+        ("api_user", {"visual"}),
+        ("read_only", set()),
+    ],
 )
 def test_roles_may_do_what_the_contract_says(production: Peer, role: str, allowed: set[str]) -> None:
     paths = {
