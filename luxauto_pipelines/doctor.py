@@ -84,7 +84,16 @@ def _lake(books: BrandStore) -> Iterator[Finding]:
 def _dagster(settings: Settings) -> Iterator[Finding]:
     import dagster as dg
 
+    from luxauto_pipelines.launcher import ProcessRunLauncher
+
     with dg.DagsterInstance.get() as instance:
+        if not isinstance(instance.run_launcher, ProcessRunLauncher):
+            yield Finding(
+                "run launcher",
+                "fault",
+                "dagster.yaml is of an earlier version: runs whose worker died are not noticed",
+                f"delete {settings.dagster_home / 'dagster.yaml'} and run `luxauto init`; runs and events are kept",
+            )
         beats = instance.get_daemon_heartbeats()
         last = max((beat.timestamp for beat in beats.values()), default=0.0)
         where = str(settings.dagster_home)

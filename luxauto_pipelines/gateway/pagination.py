@@ -13,7 +13,10 @@ MAX_PAGE = 200
 _CONTENT = re.compile(r"([a-z_]{1,32}):(0|[1-9]\d{0,18})")
 
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
-Cursor = Annotated[str | None, Query(min_length=1, max_length=128, description="`next_cursor` of the page before.")]
+Cursor = Annotated[
+    str | None,
+    Query(min_length=1, max_length=128, pattern="^[A-Za-z0-9_-]+$", description="`next_cursor` of the page before."),
+]
 
 
 def write_cursor(kind: str, number: int) -> str:

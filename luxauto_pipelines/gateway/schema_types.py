@@ -284,5 +284,10 @@ LargeJson = Annotated[dict[str, Any], AfterValidator(_nested)]
 JsonValue = Annotated[Any, AfterValidator(_json)]
 """Any JSON value, bounded in the same way."""
 
-Key = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_normal_id)]
+Key = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    Field(json_schema_extra={"pattern": _ID_PATTERN}),
+    AfterValidator(_normal_id),
+]
 """An id in a path."""

@@ -4,7 +4,9 @@ Each is one transaction on the journal; what Dagster has to do follows from the 
 Does not belong here: how states follow from runs (`reconciler`).
 """
 
+import hashlib
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -34,11 +36,19 @@ class Actor:
         return {"actor": self.name, "request_id": self.request_id, "address": self.address}
 
 
-def create(books: BrandStore, spec: WorkflowSpec, actor: Actor, owner: str | None = None) -> journal.Workflow:
-    """Store the workflow; it belongs to the actor if to nobody else. Raises InvalidWorkflow."""
+def create(
+    books: BrandStore, spec: WorkflowSpec, actor: Actor, owner: str | None = None, effect: str | None = None
+) -> journal.Workflow:
+    """Store the workflow; it belongs to the actor if to nobody else. Asked for the same `effect` again, the first one is given.
+
+    Raises InvalidWorkflow.
+    """
     check(spec)
-    key = f"wf_{uuid.uuid4().hex}"
+    key = f"wf_{hashlib.sha256((effect or uuid.uuid4().hex).encode()).hexdigest()[:32]}"
     with workflow_lock(books, key) as (connection, brand):
+        if effect is not None:
+            with suppress(journal.UnknownWorkflow):
+                return journal.find(connection, brand, key)
         steps = [(task.name, task.weight) for task in spec.tasks]
         workflow = journal.create(connection, brand, key, spec.model_dump(mode="json"), owner or actor.name, steps)
         record(connection, brand, "workflow.create", key, {"name": spec.name, "type": spec.type}, **actor.as_audit())

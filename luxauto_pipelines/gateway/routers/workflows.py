@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from luxauto_pipelines.gateway.caching import etag_json
-from luxauto_pipelines.gateway.dependencies import Books, Caller, Principal, requires
+from luxauto_pipelines.gateway.dependencies import Books, Caller, EffectKey, Principal, requires
 from luxauto_pipelines.gateway.pagination import Cursor, PageSize, read_cursor, write_cursor
 from luxauto_pipelines.gateway.problems import PROBLEM_RESPONSES, Problem
 from luxauto_pipelines.gateway.routing import router as make_router
@@ -198,11 +198,11 @@ Owned = Annotated[journal.Workflow, Depends(owned_workflow)]
 
 
 @router.post("/workflows/create", dependencies=[requires("workflow:write")])
-def create_workflow(wanted: CreateWorkflow, books: Books, caller: Caller) -> WorkflowCreated:
+def create_workflow(wanted: CreateWorkflow, books: Books, caller: Caller, effect: EffectKey) -> WorkflowCreated:
     """Store a workflow; nothing runs yet. A cycle, an unknown dependency, agent or method is a 422 that names the task."""
     try:
         spec = build_spec(wanted.workflow_type, wanted.workflow_data)
-        workflow = control.create(books, spec, _actor(caller), owner=wanted.owner or caller.subject)
+        workflow = control.create(books, spec, _actor(caller), owner=wanted.owner or caller.subject, effect=effect)
     except InvalidWorkflow as error:
         raise _invalid(error) from error
     return WorkflowCreated(
