@@ -38,7 +38,7 @@ up: $(INSTALLED) ## start the web server and the daemon
 	$(BIN)/luxauto up
 
 lock: ## pin the newest versions that pyproject.toml allows
-	uv pip compile pyproject.toml --extra dev --extra postgres --extra s3 --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra postgres --extra redis --extra s3 --python-version 3.11 --generate-hashes \
 		--no-strip-extras --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
 
 clean: ## remove what can be made again (not .luxauto, which is yours)

@@ -1,5 +1,6 @@
 """Real parts for the tests: an installation of its own for each, a real PostgreSQL, and the public data sets."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,13 +68,38 @@ def database_url(request: pytest.FixtureRequest, home: Path) -> str:
     return request.getfixturevalue("postgres_url")
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store of today's schema, to be copied: migrating each test's own would take most of its time."""
+    file = tmp_path_factory.mktemp("migrated") / "store.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """The same on PostgreSQL: the name of a database to be copied."""
+    _migrate(postgres_server.make_database("migrated"))
+    return "migrated"
+
+
 @pytest.fixture
-def store(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(database_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A migrated store on both databases."""
     monkeypatch.setenv("DATABASE_URL", database_url)
+    if database_url.startswith("sqlite"):
+        shutil.copy(request.getfixturevalue("migrated_file"), database_url.removeprefix("sqlite:///"))
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        server.make_database(database_url.rsplit("/", 1)[1], request.getfixturevalue("migrated_database"))
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
+
+
+def _migrate(database_url: str) -> None:
     opened = open_store(database_url)
     opened.migrate()
-    yield opened
     opened.close()
 
 

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the servers that tests run for real: PostgreSQL and Chromium. Without apt, or without rights, the tests that need
+# Installs the servers that tests run for real: PostgreSQL, Redis and Chromium. Without apt, or without rights, the tests that need
 # them skip and say so.
 set -eu
 missing=""
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then

@@ -102,12 +102,12 @@ def take_due(connection: "Connection", brand: int, limit: int, lease: timedelta)
 def settle(
     connection: "Connection", delivery: Delivery, state: str, answer: str, next_at: datetime | None = None
 ) -> None:
-    """What became of an attempt: delivered, failed for good, or pending until `next_at`."""
+    """What became of an attempt: delivered, failed for good, or pending until `next_at`. Nothing if it was ended meanwhile."""
     run(
         connection,
         """
         UPDATE webhook_deliveries SET state = :state, last_answer = :answer, next_at = coalesce(:next, next_at)
-        WHERE id = :id
+        WHERE id = :id AND state = 'pending'
         """,
         {"state": state, "answer": answer[:500], "next": next_at, "id": delivery.id},
     )

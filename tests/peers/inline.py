@@ -16,7 +16,8 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance import InstanceType
-from dagster._core.launcher import LaunchRunContext, RunLauncher
+from dagster._core.launcher import LaunchRunContext
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
 from dagster._core.origin import JobPythonOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.event_log import InMemoryEventLogStorage, SqliteEventLogStorage
@@ -31,20 +32,21 @@ from luxauto_pipelines.workflows.reconciler import reconcile_all
 from luxauto_pipelines.workflows.spec import Task, WorkflowSpec
 from resources.store import journal
 from resources.store.brand_store import BrandStore
+from resources.store.bulk import run
 from tests.peers import world
 
 ACTOR = control.Actor("tester")
 # A workflow that is still not at rest after so many rounds never will be.
 MOST_ROUNDS = 60
-_meanwhile: dict[str, Callable[[Call], None]] = {}
+_meanwhile: dict[str, Callable[[Call], object]] = {}
+_undoing: dict[str, Callable[[Call], object]] = {}
+_instead: dict[str, Callable[[], Any] | None] = {}
 
 
-class InlineLauncher(RunLauncher):
+class InlineLauncher(SyncInMemoryRunLauncher):
     """Executes a run in this thread, as `dagster api execute_run` does in a process; ends it by SIGINT, as that is ended."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.working: str | None = None
+    working: str | None = None
 
     def launch_run(self, context: LaunchRunContext) -> None:
         run = context.dagster_run
@@ -206,9 +208,18 @@ def gate(name: str, after: Sequence[str] = (), **parameters: Any) -> dict[str, A
     return {"name": name, "depends_on": list(after), **asks}
 
 
-def meanwhile(name: str, after: Sequence[str], deed: Callable[[Call], None], **more: Any) -> dict[str, Any]:
-    """A task of the world during which, before its effect, `deed` is done."""
+def meanwhile(
+    name: str,
+    after: Sequence[str],
+    deed: Callable[[Call], object],
+    undoing: Callable[[Call], object] = lambda _: None,
+    instead: Callable[[], Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """A task of the world during which, before its effect, `deed` is done; before it is undone, `undoing`. `instead` gives its result."""
     _meanwhile[name] = deed
+    _undoing[name] = undoing
+    _instead[name] = instead
     return {**act(name, after, **more), "agent_type": "here"}
 
 
@@ -223,13 +234,20 @@ def calls(key: str) -> list[str]:
 
 
 def _here(call: Call, behaviour: world.Behaviour) -> Any:
-    _meanwhile[call.key.split(":", 1)[1]](call)
-    return _WORLD.method("act").run(call, behaviour)
+    name = call.key.split(":", 1)[1]
+    _meanwhile[name](call)
+    result = _WORLD.method("act").run(call, behaviour)
+    give = _instead[name]
+    return give() if give else result
+
+
+def _undo_here(call: Call, behaviour: world.Behaviour) -> Any:
+    assert call.undoes is not None
+    _undoing[call.undoes.key.split(":", 1)[1]](call)
+    return _WORLD.method("undo").run(call, behaviour)
 
 
 def _written(books: BrandStore) -> Any:
-    from resources.store.bulk import run
-
     with books.read() as (connection, brand):
         written = run(connection, "SELECT count(*) FROM workflow_events WHERE brand_id = :brand", {"brand": brand})
         return written.scalar_one(), journal.counts(connection, brand)
@@ -240,7 +258,7 @@ AGENTS = [
     Agent(
         "here",
         "1",
-        {"act": Method(_here, world.Behaviour, compensation="undo"), "undo": _WORLD.method("undo")},
+        {"act": Method(_here, world.Behaviour, compensation="undo"), "undo": Method(_undo_here, world.Behaviour)},
         _WORLD.status,
     )
 ]

@@ -73,13 +73,13 @@ class PostgresServer:
             (self._data / "postmaster.pid").unlink(missing_ok=True)
             self._process = None
 
-    def make_database(self, name: str) -> str:
-        """An empty database of this name; gives its URL."""
+    def make_database(self, name: str, template: str = "template0") -> str:
+        """A database of this name in place of any other, empty or a copy of another one; gives its URL."""
         connection = psycopg2.connect(f"{self.url}/postgres")
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {name}")
-            cursor.execute(f"CREATE DATABASE {name}")
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         connection.close()
         return f"{self.url}/{name}"
 

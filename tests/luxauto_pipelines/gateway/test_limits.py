@@ -1,9 +1,13 @@
 """How often one may ask, and how much one may spend."""
 
+import shutil
+import socket
 import sqlite3
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +24,8 @@ from luxauto_pipelines.gateway.problems import Problem
 from luxauto_pipelines.gateway.routing import router as make_router
 from resources.store import spending
 from resources.store.brand_store import BrandStore
-from tests.luxauto_pipelines.gateway.conftest import SECRET, Peer
+from tests.luxauto_pipelines.gateway.conftest import SECRET, Peer, until
+from tests.peers.postgres import free_port
 
 DAY = date(2026, 5, 1)
 
@@ -52,6 +57,42 @@ def test_guessing_tokens_is_limited_by_address(make_peer: Callable[..., Peer]) -
 def test_webhooks_are_limited_by_address(make_peer: Callable[..., Peer]) -> None:
     peer = make_peer(RATE_LIMIT="2/minute")
     assert [peer.post("/webhooks/shopify").status_code for _ in range(3)] == [503, 503, 429]
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis of this test alone."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("needs a Redis server: apt-get install redis-server")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    try:
+        until("Redis answers", lambda: _listens(port))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def test_several_hosts_count_together_in_redis(tmp_path: Path, redis_url: str) -> None:
+    limiters = [Limiter(parse("50/minute"), tmp_path / host, redis_url) for host in ("one", "two")]
+    taken = 0
+    for number in range(80):
+        with suppress(Problem):
+            limiters[number % 2].take("subject:ann")
+            taken += 1
+    assert taken == 50
+    assert not (tmp_path / "one").exists()
+    for limiter in limiters:
+        limiter.close()
 
 
 def test_two_processes_count_together(tmp_path: Path) -> None:

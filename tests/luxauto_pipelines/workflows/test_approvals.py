@@ -132,5 +132,3 @@ def test_a_failure_elsewhere_does_not_close_a_question_where_failures_do_not_sto
     engine.settle()
     assert engine.state(key) == "failed"
     assert effects(key) == ["do b"]
-
-

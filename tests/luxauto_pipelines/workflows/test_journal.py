@@ -13,7 +13,9 @@ from resources.store.brand_store import BrandStore
 SPEC = {"name": "Lancement d’été", "type": "custom", "tasks": [{"name": "a", "deep": [1, None, {"x": "ü"}]}]}
 
 
-def make(books: BrandStore, owner: str = "anna", steps: tuple[tuple[str, float], ...] = (("a", 1.0),)) -> journal.Workflow:
+def make(
+    books: BrandStore, owner: str = "anna", steps: tuple[tuple[str, float], ...] = (("a", 1.0),)
+) -> journal.Workflow:
     with books.write() as (connection, brand):
         return journal.create(connection, brand, f"wf_{uuid.uuid4().hex}", SPEC, owner, steps)
 

@@ -11,8 +11,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from luxauto_pipelines.instance import prepare
 from luxauto_pipelines.sensors import build_sensors
-from luxauto_pipelines.workflows import runs
+from luxauto_pipelines.workflows import reconciler, runs
 from luxauto_pipelines.workflows.reconciler import MAX_CRASHES, reconcile_all
 from luxauto_pipelines.workflows.steps import workflow_lock
 from resources.settings import load_settings
@@ -94,8 +95,6 @@ def test_several_that_reconcile_at_once_act_once(on_disk: Engine) -> None:
 def test_several_processes_that_reconcile_at_once_act_once(
     engine: Engine, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from luxauto_pipelines.instance import prepare
-
     prepare(load_settings())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with dg.DagsterInstance.get() as instance:
@@ -252,8 +251,6 @@ def test_runs_that_always_end_before_any_task_is_begun_fail_the_workflow(engine:
 
 
 def test_more_workflows_than_a_batch_are_all_looked_after(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from luxauto_pipelines.workflows import reconciler
-
     monkeypatch.setattr(reconciler, "BATCH", 2)
     keys = [engine.begin(act("a", point="before_effect")) for _ in range(5)]
     engine.settle()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from luxauto_pipelines.workflows.reconciler import reconcile_all
 from luxauto_pipelines.workflows.spec import WorkflowSpec
 from resources.store import journal
 from tests.peers.inline import Engine, act, effects
@@ -56,8 +57,6 @@ class Watched(Engine):
         self.progress: list[float] = []
 
     def watch(self, key: str) -> None:
-        from luxauto_pipelines.workflows.reconciler import reconcile_all
-
         for _ in range(200):
             self.work_off()
             self.progress.append(self.workflow(key).progress)
@@ -72,7 +71,9 @@ def watched(engine: Engine) -> Iterator[Watched]:
     yield Watched(engine)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(drawn=tasks())
 def test_every_workflow_ends_with_all_or_with_nothing(watched: Watched, drawn: list[dict[str, Any]]) -> None:
     watched.progress.clear()

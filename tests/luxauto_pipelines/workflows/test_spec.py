@@ -173,7 +173,10 @@ def test_references_are_replaced_however_deep_and_nothing_else_is() -> None:
 def graphs(draw: st.DrawFn) -> WorkflowSpec:
     """Tasks of which each depends on some before it, listed in any order."""
     count = draw(st.integers(1, 8))
-    tasks = [act(f"t{i}", draw(st.lists(st.sampled_from([f"t{j}" for j in range(i)]), unique=True)) if i else []) for i in range(count)]
+    tasks = [
+        act(f"t{i}", draw(st.lists(st.sampled_from([f"t{j}" for j in range(i)]), unique=True)) if i else [])
+        for i in range(count)
+    ]
     return spec(*draw(st.permutations(tasks)))
 
 

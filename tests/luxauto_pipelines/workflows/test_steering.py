@@ -2,12 +2,14 @@
 
 import pytest
 
+from luxauto_pipelines.workflows import runs
+from luxauto_pipelines.workflows.steps import workflow_lock
 from resources.store import journal
 from tests.peers.inline import Engine, act, calls, effects, gate, meanwhile
 
 
 def test_a_paused_workflow_ends_the_task_under_way_and_starts_no_further_one(engine: Engine) -> None:
-    key = engine.begin(meanwhile("a", [], lambda _: engine.pause(key) and None), act("b", ["a"]))
+    key = engine.begin(meanwhile("a", [], lambda _: engine.pause(key)), act("b", ["a"]))
     engine.settle()
     assert engine.state(key) == "paused"
     assert engine.states(key) == {"a": "done", "b": "pending"}
@@ -48,7 +50,7 @@ def test_a_workflow_resumed_while_its_run_still_works_goes_on_when_that_is_over(
 
 
 def test_a_workflow_paused_during_its_last_task_is_completed(engine: Engine) -> None:
-    key = engine.begin(meanwhile("a", [], lambda _: engine.pause(key) and None))
+    key = engine.begin(meanwhile("a", [], lambda _: engine.pause(key)))
     engine.settle()
     assert engine.state(key) == "completed"
 
@@ -56,7 +58,7 @@ def test_a_workflow_paused_during_its_last_task_is_completed(engine: Engine) -> 
 def test_a_task_that_fails_during_a_pause_fails_the_workflow(engine: Engine) -> None:
     key = engine.begin(
         act("x"),
-        meanwhile("a", ["x"], lambda _: engine.pause(key) and None, point="after_effect", action="refuse"),
+        meanwhile("a", ["x"], lambda _: engine.pause(key), point="after_effect", action="refuse"),
         act("b", ["a"]),
     )
     engine.settle()
@@ -126,9 +128,7 @@ def test_a_workflow_cancelled_while_it_waits_is_undone(engine: Engine, pauses: b
 
 
 def test_a_workflow_cancelled_while_it_runs_is_interrupted_and_undone(engine: Engine) -> None:
-    key = engine.begin(
-        act("a"), meanwhile("b", ["a"], lambda _: engine.cancel(key) and None), act("c", ["b"]), act("d", ["a"])
-    )
+    key = engine.begin(act("a"), meanwhile("b", ["a"], lambda _: engine.cancel(key)), act("c", ["b"]), act("d", ["a"]))
     engine.settle()
     assert engine.state(key) == "cancelled"
     seen = effects(key)
@@ -169,21 +169,24 @@ def test_cancelling_twice_is_cancelling_once(engine: Engine) -> None:
 
 
 def test_an_undoing_cannot_be_cancelled(engine: Engine) -> None:
-    refused: list[str] = []
+    refusals: list[str] = []
 
     def cancel(_: object) -> None:
-        engine.begin(act("other"))
+        with pytest.raises(journal.WorkflowConflict) as refusal:
+            engine.cancel(key)
+        refusals.append(str(refusal.value))
 
-    key = engine.run(act("a", point="before_undo", action="refuse", times=9), act("b", ["a"], point="before_effect"))
-    with pytest.raises(journal.WorkflowConflict, match="needs_attention"):
-        engine.cancel(key)
-    assert not refused and cancel
+    key = engine.begin(
+        meanwhile("a", [], lambda _: None, undoing=cancel), act("b", ["a"], point="before_effect", action="refuse")
+    )
+    engine.settle()
+    assert len(refusals) == 1 and "compensating" in refusals[0]
+    assert engine.state(key) == "failed"
 
 
 def claim(engine: Engine, key: str) -> None:
     """What is left of `execute` when the power goes before Dagster has made the run."""
-    from luxauto_pipelines.workflows import runs
-    from luxauto_pipelines.workflows.steps import workflow_lock
-
     with workflow_lock(engine.books, key) as (connection, brand):
-        runs.claim(connection, journal.find(connection, brand, key), "forward", kind="workflow.started", state="running")
+        runs.claim(
+            connection, journal.find(connection, brand, key), "forward", kind="workflow.started", state="running"
+        )
