@@ -59,6 +59,10 @@ def _tightened(schema: Any) -> Any:
         inner = {key: value if key == "metadata" else _tightened(value) for key, value in schema.items()}
         if kind == "str":
             return core_schema.no_info_after_validator_function(_printable, {"strict": True, **inner})  # pyright: ignore
+        if kind == "int":
+            # JSON has one kind of number: 3.0 is the integer 3.
+            whole: Any = {"strict": True, **inner}
+            return core_schema.no_info_before_validator_function(_whole, whole)
         if kind in _STRICT_KINDS:
             return {"strict": True, **inner}
         if kind in _TEXT_KINDS:
@@ -81,6 +85,10 @@ def _strings(schema: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(schema, list):
         for part in schema:
             yield from _strings(part)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _only_text(value: Any) -> Any:

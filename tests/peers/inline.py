@@ -216,7 +216,7 @@ def meanwhile(
     instead: Callable[[], Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """A task of the world during which, before its effect, `deed` is done; before it is undone, `undoing`. `instead` gives its result."""
+    """A task of the world: before its effect `deed` is done, before it is undone `undoing`; `instead` gives its result."""
     _meanwhile[name] = deed
     _undoing[name] = undoing
     _instead[name] = instead

@@ -65,10 +65,10 @@ def alerts(
     cursor: Cursor = None,
 ) -> Response:
     """Alerts, newest first. Send the entity tag back as `If-None-Match` to be told only of changes."""
-    before = read_cursor("alert", cursor)
+    before = read_cursor(cursor)
     with books.read() as (connection, brand):
         rows = list_alerts(connection, brand, AlertFilter(status, kind, sku), before, limit + 1)
-    following = write_cursor("alert", rows[limit - 1]["id"]) if len(rows) > limit else None
+    following = write_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
     return etag_json(request, AlertPage(alerts=[_view(row) for row in rows[:limit]], next_cursor=following))
 
 

@@ -39,10 +39,10 @@ class AuditPage(BaseModel):
 @router.get("", dependencies=[requires("audit:read")])
 def audit(books: Books, limit: PageSize = 50, cursor: Cursor = None) -> AuditPage:
     """The brand's audit log, newest first."""
-    before = read_cursor("audit", cursor)
+    before = read_cursor(cursor)
     with books.read() as (connection, brand):
         rows = read_page(connection, brand, before, limit + 1)
-    following = write_cursor("audit", rows[limit - 1]["id"]) if len(rows) > limit else None
+    following = write_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
     return AuditPage(entries=[_entry(row) for row in rows[:limit]], next_cursor=following)
 
 

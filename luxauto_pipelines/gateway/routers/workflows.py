@@ -219,11 +219,11 @@ def engine_status(books: Books) -> EngineStatus:
 @router.get("/workflows", dependencies=[requires("workflow:read")])
 def list_workflows(books: Books, caller: Caller, limit: PageSize = 50, cursor: Cursor = None) -> WorkflowPage:
     """Workflows, newest first: an admin's all, anybody else's own."""
-    before = read_cursor("workflow", cursor)
+    before = read_cursor(cursor)
     owner = None if caller.owns("") else caller.subject
     with books.read() as (connection, brand):
         rows = journal.newest(connection, brand, limit + 1, before, owner)
-    following = write_cursor("workflow", rows[limit - 1].id) if len(rows) > limit else None
+    following = write_cursor(rows[limit - 1].id) if len(rows) > limit else None
     return WorkflowPage(workflows=[_summary(row) for row in rows[:limit]], next_cursor=following)
 
 
@@ -323,11 +323,11 @@ def list_approvals(
     cursor: Cursor = None,
 ) -> ApprovalPage:
     """Questions on which workflows wait, newest first."""
-    before = read_cursor("approval", cursor)
+    before = read_cursor(cursor)
     owner = None if caller.owns("") else caller.subject
     with books.read() as (connection, brand):
         rows = journal.approvals(connection, brand, state=state, before=before, limit=limit + 1, owner=owner)
-    following = write_cursor("approval", rows[limit - 1].id) if len(rows) > limit else None
+    following = write_cursor(rows[limit - 1].id) if len(rows) > limit else None
     return ApprovalPage(approvals=[_approval_view(row) for row in rows[:limit]], next_cursor=following)
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -136,7 +137,7 @@ def test_it_waits_longer_each_time_and_gives_up_in_the_end(engine: Engine, recei
         make_due(engine)
     assert waited[0] == pytest.approx(FIRST_DELAY_SECONDS, abs=4)
     assert waited[-1] == pytest.approx(LONGEST_DELAY_SECONDS, abs=60)
-    assert all(later >= earlier - 30 for earlier, later in zip(waited, waited[1:], strict=False))
+    assert all(later >= earlier - 30 for earlier, later in pairwise(waited))
     assert deliver_due(engine.books) == (0, 1)
     make_due(engine)
     assert deliver_due(engine.books) == (0, 0)
