@@ -61,7 +61,7 @@ class GatewaySettings(BaseSettings):
     allowed_hosts: str = ""
     rate_limit: str | None = Field(None, description="Such as 600/minute; `off` for none.")
     cost_ceiling_usd: Decimal = Field(Decimal(50), ge=0, description="Per principal and day (UTC).")
-    body_limit: int = Field(1_000_000, ge=1024, le=100_000_000, description="Bytes.")
+    body_limit: int = Field(4_000_000, ge=1024, le=100_000_000, description="Bytes.")
     trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed.")
     redis_url: SecretStr | None = Field(None, validation_alias=AliasChoices("redis_url", "REDIS_URL"))
     debug: bool = False

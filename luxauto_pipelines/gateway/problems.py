@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from luxauto_pipelines.agents.registry import AgentError, AgentUnavailable
 from resources.card_data import redact
@@ -105,6 +106,8 @@ def add_handlers(app: FastAPI) -> None:
 
     async def handle(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
+        if problem.status == 405:
+            problem.headers["Allow"] = ", ".join(_methods_at(app, request))
         if problem.status >= 500 and not isinstance(error, (Problem, AgentUnavailable)):
             # Nobody said so on purpose: the log line of this request tells where it came from.
             request.scope["luxauto.error"] = error
@@ -122,6 +125,16 @@ def add_handlers(app: FastAPI) -> None:
         Exception,
     ):
         app.add_exception_handler(kind, handle)
+
+
+def _methods_at(app: FastAPI, request: Request) -> list[str]:
+    """What may be done at this address. Starlette names the methods of the first route there only."""
+    found: set[str] = set()
+    for route in app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 def pointer(location: Iterable[Any]) -> str:

@@ -42,6 +42,8 @@ _TEXT_PATTERN = r"^[^\u0000]*$"
 _ID_CHARACTER = r"[^\u0000-\u001f\u007f-\u009f]"
 _ID_PATTERN = rf"^{_ID_CHARACTER}*[^\u0000-\u0020\u007f-\u00a0]{_ID_CHARACTER}*$"
 _CURRENCY = re.compile(r"[A-Z]{3}")
+# What follows is pydantic's to check; it alone would take "0.5" for half a second after 1970.
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _NUMERIC = re.compile(r"-?\d{1,40}(\.\d{1,40})?")
 
 
@@ -185,23 +187,25 @@ def _exact_float(value: float) -> Decimal:
 _MONEY_LIMIT = 10**MONEY_INTEGER_DIGITS - 1
 
 
-def _money(**bounds: float) -> Any:
+def _money(text: str = r"^-?\d{1,12}(\.\d{1,2})?$", **bounds: float) -> Any:
     """JSON Schema of an amount: a number within bounds, or the same as a string."""
     return WithJsonSchema(
         {
             "anyOf": [
                 {"type": "number", "minimum": -_MONEY_LIMIT, "maximum": _MONEY_LIMIT, "multipleOf": 0.01, **bounds},
-                {"type": "string", "pattern": r"^\d{1,12}(\.\d{1,2})?$" if bounds else r"^-?\d{1,12}(\.\d{1,2})?$"},
+                {"type": "string", "pattern": text},
             ]
         },
         mode="validation",
     )
 
 
+_NOT_NEGATIVE = r"^\d{1,12}(\.\d{1,2})?$"
+_POSITIVE = r"^(0\.\d?[1-9]|[1-9]\d{0,11}(\.\d{1,2})?)$"
 Money = Annotated[Decimal, BeforeValidator(_exact), _money()]
 """An exact amount from a JSON number or a numeric string."""
-PositiveMoney = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0), _money(exclusiveMinimum=0)]
-NonNegativeMoney = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0), _money(minimum=0)]
+PositiveMoney = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0), _money(_POSITIVE, exclusiveMinimum=0)]
+NonNegativeMoney = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0), _money(_NOT_NEGATIVE, minimum=0)]
 
 
 def _currency(value: str) -> str:
@@ -227,7 +231,7 @@ Currency = Annotated[str, AfterValidator(_currency), Field(json_schema_extra={"e
 
 
 def _instant(value: Any) -> Any:
-    if not isinstance(value, (str, datetime)):
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _RFC_3339.match(value)):
         raise PydanticCustomError("instant", "must be a string such as 2026-01-31T09:00:00+01:00")
     return value
 

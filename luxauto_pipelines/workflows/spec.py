@@ -3,6 +3,7 @@
 Does not belong here: how far a workflow is (`resources.store.journal`).
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -150,6 +151,9 @@ def _cycle_errors(spec: WorkflowSpec) -> list[tuple[str, str]]:
 
 
 def _agent_errors(pointer: str, task: Task) -> Iterator[tuple[str, str]]:
+    for field in ("parameters", "compensation_parameters"):
+        if _unstorable(getattr(task, field)):
+            yield f"{pointer}/{field}", "it has a number that is not finite, or a text with a NUL character"
     try:
         agent = find_agent(task.agent_type)
     except UnknownAgent as error:
@@ -168,6 +172,15 @@ def _agent_errors(pointer: str, task: Task) -> Iterator[tuple[str, str]]:
         )
     elif task.compensation_parameters:
         yield f"{pointer}/compensation_parameters", "give the compensation_method that takes them"
+
+
+def _unstorable(value: Any) -> bool:
+    """Whether the value has numbers or characters that JSON or PostgreSQL do not have."""
+    if isinstance(value, Mapping):
+        return any(_unstorable(part) for pair in value.items() for part in pair)
+    if isinstance(value, (list, tuple)):
+        return any(_unstorable(item) for item in value)
+    return (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, str) and "\x00" in value)
 
 
 def _method_errors(

@@ -82,7 +82,7 @@ def do_step(run: Run, name: str, *, last_attempt: bool) -> bool:
         if final and task.allow_failure:
             return True
         raise StepFailed(message, again=again) from error
-    plain = to_jsonable_python(dict(result), fallback=str)
+    plain = to_jsonable_python(dict(result), fallback=str, inf_nan_mode="null")
     patiently(lambda: _finish(run, name, plain))
     return True
 

@@ -268,7 +268,7 @@ def workflow_timeline(owned: Owned, books: Books, request: Request) -> Response:
 async def workflow_events(
     owned: Owned,
     books: Books,
-    last_event_id: Annotated[str | None, Header(max_length=20, pattern=r"^\d{1,18}$")] = None,
+    last_event_id: Annotated[str, Header(pattern=r"^[0-9]{0,18}$")] = "",
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """What happens to it, as it happens, without gaps. Send `Last-Event-ID` to go on after an interruption.

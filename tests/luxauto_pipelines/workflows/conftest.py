@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from luxauto_pipelines.workflows import jobs
-from resources.store import open_store
+from resources.store import Store, open_store
 from tests.peers import inline
 from tests.peers.inline import Engine
 from tests.peers.postgres import PostgresServer
@@ -18,22 +18,12 @@ SETTINGS = 'agents: ["tests.peers.world", "tests.peers.inline"]\n'
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store of today's schema, to be copied: migrating each test's own would take most of its time."""
-    file = tmp_path_factory.mktemp("migrated") / "store.db"
-    store = open_store(f"sqlite:///{file}")
-    store.migrate()
-    store.close()
-    return file
-
-
-@pytest.fixture(scope="session")
-def migrated_database(postgres_server: PostgresServer) -> str:
-    """The same on PostgreSQL, for all tests."""
+def shared_database(postgres_server: PostgresServer) -> str:
+    """A migrated store on PostgreSQL for all tests: one of its own for each would take longer than the test."""
     url = postgres_server.make_database("workflows")
-    store = open_store(url)
-    store.migrate()
-    store.close()
+    opened = open_store(url)
+    opened.migrate()
+    opened.close()
     return url
 
 
@@ -45,9 +35,18 @@ def database_url(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_file"), home / "store.db")
         return f"sqlite:///{home / 'store.db'}"
-    # A database of its own for each test would take longer than the test: each has a brand of its own.
+    # What a test has to itself is its brand.
     monkeypatch.setenv("LUXAUTO_BRAND", f"test-{uuid.uuid4().hex}")
-    return request.getfixturevalue("migrated_database")
+    return request.getfixturevalue("shared_database")
+
+
+@pytest.fixture
+def store(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store of `database_url`, which is migrated already."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,12 @@ def test_a_reference_in_a_compensation_is_checked_too() -> None:
     assert faults(act("a"), task)[0][0] == "/tasks/1/compensation_parameters"
 
 
+@pytest.mark.parametrize("value", [float("nan"), [float("-inf")], {"x": "a\x00b"}, {"a\x00b": 1}])
+def test_a_parameter_that_no_database_can_hold_is_refused(value: object) -> None:
+    ((pointer, _),) = faults(act("a", gives={"value": value}))
+    assert pointer == "/tasks/0/parameters"
+
+
 def test_an_approval_must_not_be_allowed_to_fail() -> None:
     assert faults({**gate("g"), "allow_failure": True})[0][0] == "/tasks/0/allow_failure"
 
