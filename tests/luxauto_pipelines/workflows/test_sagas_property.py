@@ -72,7 +72,7 @@ def watched(engine: Engine) -> Iterator[Watched]:
 
 
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(drawn=tasks())
 def test_every_workflow_ends_with_all_or_with_nothing(watched: Watched, drawn: list[dict[str, Any]]) -> None:

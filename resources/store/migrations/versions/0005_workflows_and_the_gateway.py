@@ -8,7 +8,7 @@ from resources.store.types import UtcDateTime, big_integer
 from resources.store.vocabulary import ALERT_KINDS
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 _UNRESOLVED = sa.text("status <> 'resolved'")
 
