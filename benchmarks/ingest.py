@@ -1,7 +1,8 @@
 """Ingest: rows a second of `ingest_orders`, beside reading the same file and inserting its columns as they are.
 
 Ours reads, judges and values, and writes orders, lines, stock movements and transactions with their indexes in one
-transaction. The reference has none of that: one table, no index, no key.
+transaction. It is the first load of a store, which builds the indexes last. The reference has none of that: one table, no
+index, no key.
 """
 
 import io

@@ -45,6 +45,7 @@ def init(
     currency: Annotated[str | None, typer.Option(help="Base currency of the books, an ISO 4217 code.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of the books, such as Europe/Paris.")] = None,
     automation: Annotated[bool | None, typer.Option(help="Start with schedules and sensors switched on.")] = None,
+    format: FormatOption = Format.table,
 ) -> None:
     """Make an installation in $LUXAUTO_HOME (default .luxauto), or change what its brand is called and keeps books in.
 
@@ -63,8 +64,12 @@ def init(
     settings = save_brand(settings, settings.brand, BrandSettings.model_validate(values), **top_level)
     prepare(settings)
     brand = settings.current
-    out.print(f"{settings.home}: brand {settings.brand!r} ({brand.name}), {brand.base_currency}, {brand.timezone}")
-    out.print("Next: luxauto ingest orders FILE --preset NAME")
+    if format is Format.json:
+        installation = {"home": str(settings.home), "brand": settings.brand, "automation": settings.automation}
+        print_json({**installation, **brand.model_dump()})
+    else:
+        out.print(f"{settings.home}: brand {settings.brand!r} ({brand.name}), {brand.base_currency}, {brand.timezone}")
+        out.print("Next: luxauto ingest orders FILE --preset NAME")
 
 
 @ingest_app.command("orders", epilog=EXIT_CODES)
@@ -90,7 +95,8 @@ def ingest_orders_command(
         mapping = parse_mapping(map_file.read_text(encoding="utf-8"), str(map_file))
     else:
         mapping = load_preset(str(preset))
-    _ingest(lambda books, tell: ingest_orders(books, file, mapping, preset or str(map_file), tell), format)
+    name = preset or str(map_file)
+    _ingest(lambda books, tell, count: ingest_orders(books, file, mapping, name, tell, count), format)
 
 
 def _reference_command(kind: Any, text: str) -> None:
@@ -98,7 +104,7 @@ def _reference_command(kind: Any, text: str) -> None:
     def command(file: FileArgument, format: FormatOption = Format.table) -> None:
         from luxauto_pipelines.ingest import ingest_reference
 
-        _ingest(lambda books, tell: ingest_reference(books, file, kind, tell), format)
+        _ingest(lambda books, tell, count: ingest_reference(books, file, kind, tell, count), format)
 
 
 _reference_command(
@@ -162,11 +168,17 @@ def demo(
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of its two years; default: yesterday.")
     ] = None,
+    format: FormatOption = Format.table,
 ) -> None:
     """Invent a maison, ingest its two years and materialize everything; then say in ten lines what was found."""
-    from luxauto_pipelines.demo.command import run_demo
+    from luxauto_pipelines.demo.command import run_demo, summary
 
-    run_demo(seed, until.date() if until else None, _ingest_quietly, _refresh)
+    found = run_demo(seed, until.date() if until else None, _ingest_quietly, _refresh)
+    if format is Format.json:
+        print_json(found)
+    else:
+        for line in summary(found):
+            out.print(line, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -199,12 +211,12 @@ def _ingest(take: Callable[..., Any], format: Format) -> None:
     from luxauto_pipelines.instance import reload
 
     with progress() as bar:
-        task = bar.add_task("starting", total=3)
-
-        def tell(stage: str) -> None:
-            bar.update(task, description=stage, completed=("reading", "checking", "writing").index(stage))
-
-        result = take(reload(), tell)
+        task = bar.add_task("starting", total=None)
+        result = take(
+            reload(),
+            lambda stage: bar.update(task, description=stage, completed=0),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
     if format is Format.json:
         print_json(result.as_dict())
     else:

@@ -29,6 +29,7 @@ from resources.tables import SourceTable, read_table
 from resources.vault import Vault
 
 Progress = Callable[[str], None]
+Count = Callable[[int, int], None]
 DEFAULT_LOCATION = "main"
 QUARANTINE = "quarantine"
 
@@ -63,11 +64,21 @@ class IngestResult:
 
 
 def ingest_orders(
-    books: BrandStore, path: Path, mapping: OrderMapping, mapping_name: str, progress: Progress
+    books: BrandStore,
+    path: Path,
+    mapping: OrderMapping,
+    mapping_name: str,
+    progress: Progress,
+    count: Count = lambda done, total: None,
 ) -> IngestResult:
-    """Take order lines in. Idempotent: rows that the store has are counted as known and change nothing."""
+    """Take order lines in. Idempotent: rows that the store has are counted as known and change nothing.
+
+    `progress` hears which stage begins, `count` how many rows of how many have been read, then written.
+    """
     progress("reading")
     source = read_table(path)
+    rows_in = source.rows.height + source.ragged.height
+    count(rows_in, rows_in)
     described = books.settings.brand in books.settings.brands
     books = books if described else _described_by(books, mapping)
     settings = books.settings
@@ -81,21 +92,24 @@ def ingest_orders(
     lines = _without_addresses(judged.lines, books.vault)
     rejected, quarantine = _quarantine(settings, source, judged, path)
     sold = lines.filter(pl.col("kind") != "void")
-    rows_in = source.rows.height + source.ragged.height
     progress("writing")
     with books.write() as (connection, brand):
         about = ImportRecord("orders", path.name, source.sha256, mapping_name, rows_in, rejected.height)
-        written = write_order_lines(connection, brand, about, sold)
+        written = write_order_lines(connection, brand, about, sold, count)
         record(connection, brand, "ingest.orders", path.name, {"new": written.new, "known": written.known})
     _open_books(settings, sold["local_date"])
     void = lines.filter(pl.col("kind") == "void")["row_number"].n_unique()
     return _result(path, rows_in, written.new, written.known, void, rejected, quarantine, sold)
 
 
-def ingest_reference(books: BrandStore, path: Path, kind: Kind, progress: Progress) -> IngestResult:
-    """Take a catalogue, stock movements or exchange rates in. Idempotent like `ingest_orders`."""
+def ingest_reference(
+    books: BrandStore, path: Path, kind: Kind, progress: Progress, count: Count = lambda done, total: None
+) -> IngestResult:
+    """Take a catalogue, stock movements or exchange rates in. Idempotent like `ingest_orders`, and tells as much."""
     progress("reading")
     source = read_table(path)
+    rows_in = source.rows.height + source.ragged.height
+    count(rows_in, rows_in)
     progress("checking")
     settings = books.settings
     current = settings.current
@@ -110,9 +124,9 @@ def ingest_reference(books: BrandStore, path: Path, kind: Kind, progress: Progre
         else:
             new, known = write_rates(connection, brand, judged.lines)
         record(connection, brand, f"ingest.{kind}", path.name, {"new": new, "known": known})
+    count(new + known, new + known)
     if kind == "stock":
         _open_books(settings, judged.lines["local_date"])
-    rows_in = source.rows.height + source.ragged.height
     return _result(path, rows_in, new, known, 0, rejected, quarantine, judged.lines)
 
 

@@ -267,7 +267,8 @@ def clean_text(rows: pl.DataFrame) -> Callable[..., pl.Expr]:
             column = pl.when(column == as_integer).then(as_integer.cast(pl.String)).otherwise(column.cast(pl.String))
         column = column.cast(pl.String).str.replace_all("\x00", "", literal=True)
         stripped = column.str.strip_chars()
-        return pl.when(stripped != "").then(stripped if strip else column).otherwise(None).alias(name)
+        # Each mention of a column's expression is worked out anew.
+        return (stripped.replace("", None) if strip else pl.when(stripped != "").then(column)).alias(name)
 
     return text
 

@@ -1,7 +1,7 @@
 """`luxauto demo`: the invented maison taken through the real ingest and the real run, and what came out in ten lines.
 
-Belongs here: the order of the steps and the summary. Does not belong here: the maison itself, or any figure that is not read
-from the assets.
+Belongs here: the order of the steps, the figures and their summary. Does not belong here: the maison itself, or any figure
+that is not read from the assets.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from assets.finance.money import to_decimal
-from luxauto_pipelines.console import err, out
+from luxauto_pipelines.console import err
 from luxauto_pipelines.demo.files import write_demo
 from luxauto_pipelines.demo.maison import NAME
 from luxauto_pipelines.ingest import IngestResult, ingest_orders, ingest_reference
@@ -32,8 +32,8 @@ def run_demo(
     until: date | None,
     ingest: Callable[[Take], IngestResult],
     refresh: Callable[[BrandStore], dict[str, Any]],
-) -> None:
-    """Make the files (once), ingest them, refresh, and say what was found. Again, it finds everything up to date."""
+) -> dict[str, Any]:
+    """Make the files (once), ingest them, refresh, and find the figures. Again, it finds everything up to date."""
     os.environ.setdefault("LUXAUTO_BRAND", SLUG)
     settings = load_settings()
     folder = settings.home / "demo" / settings.brand
@@ -53,12 +53,11 @@ def run_demo(
     books = reload()
     made = refresh(books)
     err.print(f"3/3 {len(made['assets'])} assets materialized" if made["assets"] else "3/3 everything was up to date")
-    for line in summary(books):
-        out.print(line, highlight=False, soft_wrap=True)
+    return figures(books)
 
 
-def summary(books: BrandStore) -> list[str]:
-    """What the assets say, in ten lines."""
+def figures(books: BrandStore) -> dict[str, Any]:
+    """What the assets say; amounts are in the base currency."""
     lake, settings = Lake(books.settings.lake_url, books.settings.brand), books.settings
     base = settings.current.base_currency
     days = lake.read("financial_report")
@@ -69,26 +68,50 @@ def summary(books: BrandStore) -> list[str]:
     best = margins.row(0, named=True)
     ahead = plan.filter(pl.col("stockout_on").is_not_null()).sort("stockout_on")
     costed = margins.drop_nulls("base_margin_minor")
+    models = scores.group_by("model").len().sort("len", descending=True)
+    return {
+        "name": settings.current.name,
+        "first_day": days["day"].min(),
+        "last_day": days["day"].max(),
+        "currency": base,
+        "net_revenue": to_decimal(_total(days, "base_net_revenue_minor"), base),
+        "orders": int(days["orders"].sum()),
+        "returns": to_decimal(_total(days, "base_returns_minor"), base),
+        "gross_margin": _total(costed, "base_margin_minor") / max(_total(costed, "base_revenue_minor"), 1),
+        "skus_with_cost": costed.height,
+        "skus": margins.height,
+        "best_sku": {"sku": best["sku"], "name": best["name"], "revenue": to_decimal(best["base_revenue_minor"], base)},
+        "best_channel": {"channel": channel["channel"], "revenue": to_decimal(channel["base_revenue_minor"], base)},
+        "stockouts_ahead": ahead.height,
+        "first_stockouts": ahead.select("sku", "stockout_on").head(3).to_dicts(),
+        "alerts": alerts.height,
+        "skus_to_order": plan.filter(pl.col("recommended_quantity") > 0).height,
+        "purchase_orders": orders["number"].n_unique(),
+        "forecasts": scores.height,
+        "models": dict(models.iter_rows()),
+        "median_rmsse": scores["rmsse"].median() or 0,
+        "report": _shown(settings.home / "reports" / settings.brand / "executive.html"),
+    }
 
-    def money(minor: int) -> str:
-        return f"{base} {to_decimal(minor, base):,}"
 
-    net, back = _total(days, "base_net_revenue_minor"), _total(days, "base_returns_minor")
-    margin = _total(costed, "base_margin_minor") / max(_total(costed, "base_revenue_minor"), 1)
-    models = ", ".join(f"{n} {m}" for m, n in scores.group_by("model").len().sort("len", descending=True).iter_rows())
-    first_out = ", ".join(f"{r['sku']} on {r['stockout_on']}" for r in ahead.head(3).to_dicts()) or "none"
-    page = settings.home / "reports" / settings.brand / "executive.html"
+def summary(found: dict[str, Any]) -> list[str]:
+    """The figures in ten lines."""
+    money = "{} {:,}".format
+    base, best, channel = found["currency"], found["best_sku"], found["best_channel"]
+    models = ", ".join(f"{n} {m}" for m, n in found["models"].items())
+    first_out = ", ".join(f"{r['sku']} on {r['stockout_on']}" for r in found["first_stockouts"]) or "none"
+    net, back = money(base, found["net_revenue"]), money(base, found["returns"])
     return [
-        f"{settings.current.name}, {days['day'].min()} to {days['day'].max()}",
-        f"  Net revenue     {money(net)} in {days['orders'].sum():,} orders; {money(back)} returned",
-        f"  Gross margin    {margin:.1%} on {costed.height} of {margins.height} SKUs whose cost is known",
-        f"  Best SKU        {best['sku']} ({best['name']}), {money(best['base_revenue_minor'])}",
-        f"  Best channel    {channel['channel']}, {money(channel['base_revenue_minor'])}",
-        f"  Stock-outs      {ahead.height} ahead: {first_out}; {alerts.height} alerts open",
-        f"  To order        {plan.filter(pl.col('recommended_quantity') > 0).height} SKUs; "
-        f"{orders['number'].n_unique()} purchase orders drafted",
-        f"  Forecasts       {scores.height} SKUs: {models}; median error {scores['rmsse'].median() or 0:.2f} RMSSE",
-        f"  Report          {_shown(page)} (and executive.xlsx beside it)",
+        f"{found['name']}, {found['first_day']} to {found['last_day']}",
+        f"  Net revenue     {net} in {found['orders']:,} orders; {back} returned",
+        f"  Gross margin    {found['gross_margin']:.1%} on {found['skus_with_cost']} of {found['skus']} SKUs "
+        "whose cost is known",
+        f"  Best SKU        {best['sku']} ({best['name']}), {money(base, best['revenue'])}",
+        f"  Best channel    {channel['channel']}, {money(base, channel['revenue'])}",
+        f"  Stock-outs      {found['stockouts_ahead']} ahead: {first_out}; {found['alerts']} alerts open",
+        f"  To order        {found['skus_to_order']} SKUs; {found['purchase_orders']} purchase orders drafted",
+        f"  Forecasts       {found['forecasts']} SKUs: {models}; median error {found['median_rmsse']:.2f} RMSSE",
+        f"  Report          {found['report']} (and executive.xlsx beside it)",
         "  Dagster UI      make up   then open http://127.0.0.1:3000",
     ]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Enum, ForeignKey, Integer, MetaData, Numeric, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Enum, ForeignKey, Index, Integer, MetaData, Numeric, String, Text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -87,3 +87,11 @@ def names(column: str, doc: str = "") -> Any:
 def one_of(name: str, *values: str, checked: bool = True) -> Any:
     """A short string that a CHECK constraint holds to `values`; unchecked for the tables that are written in bulk."""
     return mapped_column(Enum(*values, name=name, native_enum=False, create_constraint=checked, length=32))
+
+
+def days_index(name: str) -> Index:
+    """Finds the rows of a brand's days in a table of millions that is written day after day.
+
+    On PostgreSQL it notes for each stretch of the table which days are in it: it costs a thousandth of a B-tree's pages.
+    """
+    return Index(name, "brand_id", "local_date", postgresql_using="brin", postgresql_with={"autosummarize": "on"})

@@ -85,6 +85,21 @@ def test_the_demo_again_finds_everything_up_to_date(demo: Demo) -> None:
         assert instance.get_runs_count() == before
 
 
+def test_the_demo_tells_programs_the_same_figures(demo: Demo) -> None:
+    said, _ = luxauto(demo.home, "demo", "--until", UNTIL, "--format", "json")
+    found = json.loads(said)
+    assert (found["name"], found["first_day"], found["last_day"]) == (
+        demo.truth["maison"],
+        demo.truth["first_day"],
+        UNTIL,
+    )
+    ((net, orders),) = demo.rows("SELECT sum(base_net_revenue_minor), sum(orders) FROM {financial_report}")
+    assert (found["currency"], found["orders"]) == ("EUR", orders)
+    assert found["net_revenue"] == pytest.approx(float(net) / 100)
+    assert found["first_stockouts"][0]["sku"] in demo.said[5]
+    assert f"{found['forecasts']} SKUs" in demo.said[7]
+
+
 @pytest.mark.parametrize("grouped", ["by_currency", "by_channel"])
 def test_monthly_sales_are_the_truth_in_every_currency(demo: Demo, grouped: str) -> None:
     by_channel = grouped == "by_channel"

@@ -179,6 +179,30 @@ def test_two_brands_of_an_installation_live_apart(home: Path, tmp_path: Path) ->
     assert totals(home)[0] == (2, 2, 2000)
 
 
+def test_an_ingest_counts_the_rows_that_it_reads_and_writes(tmp_path: Path) -> None:
+    file = orders(tmp_path / "orders.csv", *(line(n) for n in range(30)))
+    told: list[Any] = []
+    ingest_orders(
+        reload(), file, load_preset("luxauto"), "luxauto", told.append, lambda done, total: told.append((done, total))
+    )
+    assert told[:4] == ["reading", (30, 30), "checking", "writing"]
+    assert told[-1] == (60, 60), "thirty lines and the movements that follow from them"
+
+
+def test_init_tells_programs_what_it_made(home: Path) -> None:
+    done = luxauto("init", "--name", "Maison Essai", "--currency", "CHF", "--timezone", "Europe/Zurich", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "home": str(home),
+        "brand": "maison",
+        "automation": False,
+        "name": "Maison Essai",
+        "base_currency": "CHF",
+        "timezone": "Europe/Zurich",
+        "books_start": "2020-01-01",
+    }
+
+
 def test_a_process_killed_while_it_writes_leaves_nothing_half_done(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

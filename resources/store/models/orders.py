@@ -2,10 +2,10 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from resources.store.types import Base, Code, Currency, Id, MinorUnits, names, one_of, refers_to
+from resources.store.types import Base, Code, Currency, Id, MinorUnits, days_index, names, one_of, refers_to
 from resources.store.vocabulary import LINE_KINDS
 
 
@@ -52,7 +52,7 @@ class OrderLine(Base):
         UniqueConstraint(
             "order_id", "code", "quantity", "unit_price_micros", "occurrence", name="uq_order_lines_identity"
         ),
-        Index("ix_order_lines_day", "brand_id", "local_date"),
+        days_index("ix_order_lines_day"),
     )
 
     id: Mapped[Id]

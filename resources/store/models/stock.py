@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from resources.store.types import Base, Id, names, one_of
+from resources.store.types import Base, Id, days_index, names, one_of
 from resources.store.vocabulary import MOVEMENT_KINDS
 
 _IMPORTED = text("import_key IS NOT NULL")
@@ -19,7 +19,7 @@ class StockMovement(Base):
 
     __tablename__ = "stock_movements"
     __table_args__ = (
-        Index("ix_stock_movements_day", "brand_id", "local_date"),
+        days_index("ix_stock_movements_day"),
         Index(
             "uq_stock_movements_import_key",
             "brand_id",

@@ -64,6 +64,17 @@ def test_every_revision_leads_to_the_models(empty: Store, start: str | None) -> 
     assert differences(empty) == []
 
 
+def test_days_are_found_by_page_ranges_on_postgresql(empty: Store) -> None:
+    if empty.is_sqlite:
+        pytest.skip("SQLite has B-trees only")
+    empty.migrate()
+    with empty.engine.connect() as connection:
+        query = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%_day' AND indexdef LIKE '%USING brin%'"
+        found: dict[str, str] = {row.indexname: row.indexdef for row in connection.execute(text(query))}
+    assert set(found) == {"ix_order_lines_day", "ix_stock_movements_day"}
+    assert all("autosummarize" in definition for definition in found.values())
+
+
 def test_migrating_again_changes_nothing(empty: Store) -> None:
     empty.migrate()
     tables = inspect(empty.engine).get_table_names()

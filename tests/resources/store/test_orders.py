@@ -27,7 +27,9 @@ from resources.store.orders import ImportRecord, Written, line_days, read_order_
 from tests.peers.postgres import PostgresServer
 
 FIRST, LAST = date(1970, 1, 1), date(2100, 1, 1)
-FIELDS = ("order_number", "sku", "quantity", "unit_price", "occurred_at", "line_type", "customer", "email", "currency")
+FIELDS = (
+    "order_number", "sku", "quantity", "unit_price", "occurred_at", "line_type", "customer", "email", "currency", "location",
+)  # fmt: skip
 MAPPING = OrderMapping.model_validate({"columns": {name: name for name in FIELDS}})
 DEFAULTS = Defaults("EUR", "Europe/Paris", date(2026, 1, 1), CHANNEL_KINDS)
 INGEST = """
@@ -202,6 +204,40 @@ def test_a_customer_is_known_again_and_keeps_one_profile(books: BrandStore) -> N
     write(books, frame(line("4", customer="7", email="b@example.com")))
     assert rows_of(books, "SELECT external_id FROM customers WHERE brand_id = :brand ORDER BY 1") == [("7",), ("8",)]
     assert rows_of(books, "SELECT email FROM customer_profiles WHERE brand_id = :brand") == [("a@example.com",)]
+
+
+def test_goods_leave_from_where_their_line_says(books: BrandStore) -> None:
+    write(books, frame(line("1", "A", location="shop"), line("1", "B"), line("2", "A", -1, location="shop")))
+    query = """
+        SELECT l.code, s.sku, m.kind, m.quantity, m.order_line_id - o.id
+        FROM stock_movements m JOIN locations l ON l.id = m.location_id JOIN skus s ON s.id = m.sku_id
+        JOIN order_lines o ON o.id = m.order_line_id AND o.sku_id = m.sku_id AND o.quantity = -m.quantity
+        WHERE m.brand_id = :brand ORDER BY m.id
+    """
+    assert rows_of(books, query) == [
+        ("shop", "A", "sale", -1, 0),
+        ("main", "B", "sale", -1, 0),
+        ("shop", "A", "return", 1, 0),
+    ]
+
+
+def test_two_brands_that_write_in_turn_share_no_id(books: BrandStore) -> None:
+    second = other_brand(books)
+    for number, of in enumerate((books, second, books, second)):
+        write(of, frame(line(str(number)), line(str(number), "BELT")))
+    query = "SELECT (SELECT count(*) FROM order_lines), (SELECT count(DISTINCT order_line_id) FROM stock_movements)"
+    assert rows_of(books, query) == [(8, 8)]
+    assert levels(books) == levels(second) == {"BAG": -2, "BELT": -2}
+
+
+def test_progress_counts_lines_and_movements_to_the_end(books: BrandStore) -> None:
+    told: list[tuple[int, int]] = []
+    lines = frame(*(line(str(n), line_type="goods" if n % 2 else "shipping") for n in range(100)))
+    with books.write() as (connection, brand):
+        record = ImportRecord("orders", "f", "0" * 64, "m", 100, 0)
+        write_order_lines(connection, brand, record, lines, lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (150, 150)
 
 
 def test_an_import_is_recorded_with_what_was_new(books: BrandStore) -> None:
