@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
-from sqlalchemy import JSON, BigInteger, Column, Date, Enum, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, Enum, Float, Index, Integer, String, Table, UniqueConstraint
 
 from luxauto_pipelines.definitions import defs
 from resources.store.models import Base
@@ -73,6 +73,10 @@ def _type(column: Column[Any]) -> str:
             return "integer of 64 bits"
         case Integer():
             return "integer"
+        case Boolean():
+            return "yes or no"
+        case Float():
+            return "number"
     raise TypeError(f"{column} has the type {kind!r}, which this script has no word for")
 
 

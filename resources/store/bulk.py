@@ -134,7 +134,9 @@ def _for_psycopg(statement: str) -> str:
 def run(connection: "Connection", statement: str, values: dict[str, Any] | None = None) -> "CursorResult[Any]":
     """Execute SQL with `:name` parameters: dicts are bound as JSON, and for SQLite dates and instants as its text."""
     sqlite = connection.dialect.name == "sqlite"
-    return connection.execute(_parsed(statement), {name: _bound(value, sqlite) for name, value in (values or {}).items()})
+    return connection.execute(
+        _parsed(statement), {name: _bound(value, sqlite) for name, value in (values or {}).items()}
+    )
 
 
 @lru_cache(maxsize=256)

@@ -107,7 +107,9 @@ class WebhookSubscription(Base):
     brand_id: Mapped[int] = refers_to("brands.id")
     key: Mapped[str] = mapped_column(String(40), unique=True)
     url: Mapped[str]
-    kinds: Mapped[str] = mapped_column(doc="Event kinds it wants, between commas as in `,workflow.failed,`; empty for all")
+    kinds: Mapped[str] = mapped_column(
+        doc="Event kinds it wants, between commas as in `,workflow.failed,`; empty for all"
+    )
     owner: Mapped[str]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]

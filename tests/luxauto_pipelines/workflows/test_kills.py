@@ -6,6 +6,7 @@ run's worker, the code server, the daemon, PostgreSQL, everything at once. On SQ
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -49,12 +50,12 @@ def assert_nothing_left(house: House, key: str, dependencies: dict[str, list[str
 WIDE = {"a": [], "b": [], "c": ["a", "b"]}
 
 
-def wide(**on_b: object) -> list[dict[str, object]]:
+def wide(**on_b: Any) -> list[dict[str, Any]]:
     """Two tasks side by side, each in a process of its own, and one after both."""
     return [act("a"), act("b", **on_b), act("c", ["a", "b"])]
 
 
-def narrow(**on_b: object) -> list[dict[str, object]]:
+def narrow(**on_b: Any) -> list[dict[str, Any]]:
     """Three tasks one after the other, in the run's worker itself."""
     return [act("a"), act("b", ["a"], **on_b), act("c", ["b"])]
 

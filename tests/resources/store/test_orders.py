@@ -334,7 +334,9 @@ INVOICES = invoices()
 
 
 @pytest.fixture(scope="module")
-def fresh_brand(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Callable[[str], BrandStore]:
+def fresh_brand(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
+) -> Callable[[str], BrandStore]:
     """A brand of its own on a store that the examples share, so that no example has to migrate."""
     urls = {
         "sqlite": f"sqlite:///{tmp_path_factory.mktemp('orders') / 'store.db'}",
