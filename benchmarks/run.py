@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import imports, ingest, report, workflow
+from benchmarks import gateway, imports, ingest, report, workflow
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -26,6 +26,7 @@ class Name(StrEnum):
     report = "report"
     imports = "imports"
     workflow = "workflow"
+    gateway = "gateway"
 
 
 BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
@@ -33,6 +34,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.report: report.run,
     Name.imports: imports.run,
     Name.workflow: workflow.run,
+    Name.gateway: gateway.run,
 }
 
 
@@ -40,7 +42,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
 def main(
     only: Annotated[list[Name] | None, typer.Option(help="Run this one alone; may be given several times.")] = None,
 ) -> None:
-    """Measure ingest, report, import and workflows, each beside a reference in the same call. Takes some minutes."""
+    """Measure each beside a reference in the same call. Takes some minutes."""
     rows: list[Measured] = []
     for name in only or list(Name):
         for row in BENCHMARKS[name]():

@@ -9,7 +9,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, Enum, Float, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Enum,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 from luxauto_pipelines.definitions import defs
 from resources.store.models import Base

@@ -110,8 +110,9 @@ class OutboundSession:
         connection = _connection(target, seconds)
         watchdog = threading.Timer(seconds, connection.abort)
         watchdog.daemon = True
-        watchdog.start()
+        # Before the watchdog starts: when it bites, this time is over.
         deadline = time.monotonic() + seconds
+        watchdog.start()
         try:
             connection.request(
                 method,
