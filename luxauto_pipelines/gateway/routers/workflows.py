@@ -15,6 +15,7 @@ import dagster as dg
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from luxauto_pipelines.gateway.caching import etag_json
@@ -239,8 +240,8 @@ def execute_workflow(owned: Owned, books: Books, caller: Caller, request: Reques
     )
 
 
-@router.get("/workflows/{workflow_id}/status", dependencies=[requires("workflow:read")])
-def workflow_status(workflow_id: Key, books: Books, caller: Caller) -> WorkflowStatus:
+@router.get("/workflows/{workflow_id}/status", dependencies=[requires("workflow:read")], response_model=WorkflowStatus)
+def workflow_status(workflow_id: Key, books: Books, caller: Caller) -> Response:
     """How far it is. Poll until `status` is completed, failed or cancelled."""
     try:
         found = status.read_status(books, workflow_id)
@@ -248,7 +249,8 @@ def workflow_status(workflow_id: Key, books: Books, caller: Caller) -> WorkflowS
         raise _unknown() from error
     if not caller.owns(found.pop("owner")):
         raise _unknown()
-    return WorkflowStatus.model_validate(found)
+    # What clients poll: not checked against the model on its way out. A test holds the two together.
+    return Response(to_json(found), media_type="application/json")
 
 
 @router.get("/workflows/{workflow_id}/timeline", dependencies=[requires("workflow:read")], response_model=Timeline)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from luxauto_pipelines.gateway.routers.workflows import WorkflowStatus
 from luxauto_pipelines.workflows.steps import workflow_lock
 from resources.store import journal
 from tests.luxauto_pipelines.gateway.conftest import Peer, rows
@@ -61,6 +62,7 @@ def test_a_created_workflow_is_pending_and_says_what_the_contract_says(developme
     }
     assert status["timing"] == {"start_time": None, "end_time": None, "duration_seconds": None}
     assert {"results", "errors", "rolled_back", "compensations", "status", "name"} <= status.keys()
+    assert WorkflowStatus.model_validate(status).model_dump(mode="json") == status
 
 
 @pytest.mark.parametrize(
