@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from luxauto_pipelines.workflows import control, runs
-from luxauto_pipelines.workflows.spec import WorkflowSpec
+from luxauto_pipelines.workflows.spec import APPROVAL, WorkflowSpec
 from luxauto_pipelines.workflows.steps import MAX_UNDO_ATTEMPTS, workflow_lock
 from resources.store import journal
 from resources.store.brand_store import BrandStore
@@ -119,7 +119,9 @@ class _Case:
         """Steps whose worker died: those with attempts left stay as they are and are taken up again under the same key."""
         for step in self.steps:
             task = self.spec.task(step.name)
-            if step.state != "intent" or step.attempts <= task.retry_count:
+            # Asking a person is no effect, and may be repeated at will.
+            again = step.attempts <= task.retry_count or (task.agent_type, task.agent_method) == APPROVAL
+            if step.state != "intent" or again:
                 continue
             state = "failed_allowed" if task.allow_failure else "failed"
             self._close(step, state, step.error or f"its worker died, {step.attempts} times")
@@ -182,6 +184,7 @@ class _Case:
             journal.call_for_attention(self.connection, self.brand, self.workflow, details)
         else:
             self._end(str(self.workflow.ends_as))
+            journal.settle_attention(self.connection, self.brand, self.workflow)
 
     def _give_up(self, step: journal.Step) -> None:
         error = step.error or "its worker died each time"
@@ -195,7 +198,9 @@ class _Case:
         self._change(f"workflow.{state}", **{**values, **ended})
 
     def _change(self, kind: str, **values: Any) -> None:
-        journal.change(self.connection, self.workflow, kind=kind, **values)
+        changed = journal.change(self.connection, self.workflow, kind=kind, **values)
+        if changed and values.get("state") in journal.ENDED:
+            journal.withdraw_questions(self.connection, self.workflow.id)
 
     def _claim(self, role: str, kind: str, **values: Any) -> None:
         runs.claim(self.connection, self.workflow, role, kind=kind, **values)

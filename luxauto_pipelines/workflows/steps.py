@@ -182,7 +182,8 @@ def _ask(run: Run, task: Task) -> bool:
         expires = datetime.now(UTC) + timedelta(hours=float(hours)) if hours else None
         approval = journal.ask(connection, brand, workflow, task.name, question, expires)
         if approval.state != "approved":
-            journal.change_step(connection, workflow.id, task.name, state="pending")
+            # A question that was asked is no attempt at anything.
+            journal.change_step(connection, workflow.id, task.name, state="pending", attempts=0)
             return False
     _finish(run, task.name, {"approved_by": approval.decided_by, "comment": approval.comment})
     return True

@@ -357,6 +357,27 @@ def withdraw_answer(connection: "Connection", workflow: int, step: str) -> None:
     )
 
 
+def withdraw_questions(connection: "Connection", workflow: int) -> None:
+    """Close the approvals on which an ended workflow no longer waits."""
+    run(
+        connection,
+        "UPDATE approvals SET state = 'expired', decided_at = :now WHERE workflow_id = :workflow AND state = 'pending'",
+        {"workflow": workflow, "now": datetime.now(UTC)},
+    )
+
+
+def settle_attention(connection: "Connection", brand: int, workflow: Workflow) -> None:
+    """Resolve the workflow's alert, if one was raised: its cause is gone."""
+    run(
+        connection,
+        """
+        UPDATE alerts SET status = 'resolved', resolved_at = :now
+        WHERE brand_id = :brand AND kind = 'workflow' AND subject = :subject AND status <> 'resolved'
+        """,
+        {"brand": brand, "subject": workflow.key, "now": datetime.now(UTC)},
+    )
+
+
 def call_for_attention(connection: "Connection", brand: int, workflow: Workflow, details: Mapping[str, Any]) -> None:
     """Raise the workflow's alert, unless it is raised already."""
     run(

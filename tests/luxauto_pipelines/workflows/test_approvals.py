@@ -73,6 +73,7 @@ def test_an_answer_to_a_workflow_that_has_ended_is_refused(engine: Engine) -> No
     key = engine.run(act("a"), gate("g", ["a"]))
     engine.cancel(key)
     engine.settle()
+    assert [approval.state for approval in engine.approvals(key)] == ["expired"]
     with pytest.raises(journal.WorkflowConflict, match="cancelled"):
         engine.answer(key, approved=True)
 

@@ -105,6 +105,7 @@ def test_a_person_who_has_mended_it_lets_the_undoing_go_on(engine: Engine) -> No
     workflow = engine.workflow(key)
     assert (workflow.state, workflow.rolled_back) == ("failed", True)
     assert effects(key) == ["do a", "do b", "undo a", "undo b"]
+    assert alerts(engine) == [("workflow", "resolved", key)]
 
 
 def test_what_needs_attention_again_after_resuming_raises_no_second_alert(engine: Engine) -> None:
