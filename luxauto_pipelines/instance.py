@@ -3,6 +3,7 @@
 Belongs here: what has to be there before anything runs, and the environment that child processes get.
 """
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -23,10 +24,25 @@ def prepare(settings: Settings) -> BrandStore:
         shutil.copyfile(_shipped_instance_file(), instance_file)
     # Dagster reads its home from the environment, in this process as in its children.
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    _make_dagster_storage(settings.dagster_home)
     store = open_store(settings.database_url)
     if not store.is_current():
         store.migrate()
     return BrandStore(settings, store)
+
+
+def _make_dagster_storage(home: Path) -> None:
+    """Have Dagster make its tables before anybody uses them: two processes that do so at once leave them unusable."""
+    made = home / ".storage-made"
+    if made.exists():
+        return
+    with (home / ".storage.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            import dagster as dg
+
+            dg.DagsterInstance.get().dispose()
+            made.touch()
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
