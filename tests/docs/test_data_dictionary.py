@@ -15,6 +15,7 @@ from assets.finance.accounts import ACCOUNT_OF_KIND, CHART
 from assets.ingestion.mapping import Columns, LineKind, OrderMapping, parse_mapping, preset_names
 from assets.ingestion.reference import columns_of
 from luxauto_pipelines.cli import app
+from luxauto_pipelines.gateway.configuration import GatewaySettings
 from resources import settings
 from resources.store.models import Base
 
@@ -114,6 +115,14 @@ def test_the_readme_names_every_variable():
     named = {row[0].strip("`") for row in rows(text("README.md"), "Configuration")}
 
     assert named == {*settings._VARIABLES.values(), "LUXAUTO_HOME", "DAGSTER_HOME"}
+
+
+def test_the_readme_names_every_variable_of_the_gateway():
+    named = {row[0].strip("`") for row in rows(text("README.md"), "Configuration of the gateway")}
+    own_names = {"environment": "LUXAUTO_ENV", "jwt_secret": "JWT_SECRET_KEY", "redis_url": "REDIS_URL"}
+    fields = {own_names.get(name, f"LUXAUTO_{name.upper()}") for name in GatewaySettings.model_fields}
+
+    assert named == {*fields, "LUXAUTO_OUTBOUND_ALLOW", "LUXAUTO_WEBHOOK_SECRET_<CHANNEL>"}
 
 
 def test_the_example_of_a_map_is_one_and_names_every_column():
