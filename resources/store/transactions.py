@@ -115,14 +115,15 @@ def find_orders(
     only = "AND c.code = :channel" if channel else ""
     query = f"""
         SELECT o.id, c.code, o.currency, {_TRANSACTION}
-        FROM channels c JOIN orders o ON o.brand_id = c.brand_id AND o.channel_id = c.id
+        FROM channels c CROSS JOIN orders o
         LEFT JOIN transactions t ON t.brand_id = o.brand_id AND t.order_id = o.id AND t.type = :type
-        WHERE c.brand_id = :brand AND o.number = :number {only} ORDER BY o.id
+        WHERE c.brand_id = :brand AND o.brand_id = c.brand_id AND o.channel_id = c.id AND o.number = :number {only}
     """
     values = {"brand": brand, "number": number, "type": type} | ({"channel": channel} if channel else {})
+    # CROSS makes SQLite go from channel to channel, and sorting is done here: else it would walk through all orders.
     return [
         KnownOrder(order, code, currency, _recorded(rest) if rest[0] is not None else None)
-        for order, code, currency, *rest in fetch(connection, query, values)
+        for order, code, currency, *rest in sorted(fetch(connection, query, values), key=lambda row: row[0])
     ]
 
 
