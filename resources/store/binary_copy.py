@@ -63,30 +63,37 @@ def _encode(chunk: pl.DataFrame, sizes: list[int]) -> bytes:
     pieces: list[Any] = []
     record: list[tuple[str, Any]] = [(">i2", chunk.width)]
     for column, size in zip(chunk, sizes, strict=True):
-        if column.dtype != pl.String and not column.null_count():
+        if column.dtype in (pl.String, pl.Null):
+            lengths, values = _texts(column)
+        elif column.null_count():
+            lengths, values = _integers_or_nulls(column, size)
+        else:
             record += [(">i4", size), (f">i{size}", column.cast(_INTEGERS[size]).to_numpy())]
             continue
-        values = _with_nulls(column, size)
-        record.append((">i4", _arrow.fill_null(_arrow.binary_length(values), -1)))
-        pieces += [_packed(record, chunk.height), values]
+        pieces += [_packed([*record, (">i4", lengths)], chunk.height), values]
         record = []
+    separator = _packed([], chunk.height)
     pieces.append(_packed(record, chunk.height))
-    nothing = pa.scalar(b"", pa.large_binary())
-    joined = _arrow.binary_join_element_wise(*pieces, nothing, null_handling="replace", null_replacement=b"")
+    joined = _arrow.binary_join_element_wise(*pieces, separator, null_handling="replace", null_replacement=b"")
     return joined.buffers()[2].to_pybytes()
 
 
-def _with_nulls(column: pl.Series, size: int) -> Any:
-    if column.dtype in (pl.String, pl.Null):
-        return column.cast(pl.Binary).to_arrow()
+def _texts(column: pl.Series) -> tuple[Any, Any]:
+    text = column.cast(pl.String)
+    return text.str.len_bytes().cast(pl.Int32).fill_null(-1).to_numpy(), text.cast(pl.Binary).to_arrow()
+
+
+def _integers_or_nulls(column: pl.Series, size: int) -> tuple[Any, Any]:
+    known = column.is_not_null().to_numpy()
     integers = column.cast(_INTEGERS[size]).fill_null(0).to_numpy()
-    return _arrow.if_else(column.is_null().to_arrow(), None, _packed([(f">i{size}", integers)], column.len()))
+    bitmap = pa.py_buffer(np.packbits(known, bitorder="little"))
+    return np.where(known, size, -1), _packed([(f">i{size}", integers)], column.len(), bitmap)
 
 
-def _packed(record: list[tuple[str, Any]], height: int) -> Any:
-    """Fields side by side, as one binary value a row."""
+def _packed(record: list[tuple[str, Any]], height: int, known: Any = None) -> Any:
+    """Fields side by side, as one binary value a row; null where the bitmap `known` has no bit."""
     packed = np.empty(height, [(f"{index}", kind) for index, (kind, _) in enumerate(record)])
     for index, (_, value) in enumerate(record):
         packed[f"{index}"] = value
     width = pa.binary(packed.itemsize)
-    return pa.Array.from_buffers(width, height, [None, pa.py_buffer(packed)]).cast(pa.large_binary())
+    return pa.Array.from_buffers(width, height, [known, pa.py_buffer(packed)]).cast(pa.large_binary())

@@ -12,7 +12,8 @@ from resources.store.bulk import run
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# Of a table with foreign keys the other keys stay: ON CONFLICT needs them, and so do the tables that refer to it.
+# Of a table with foreign keys the other keys stay: ON CONFLICT needs them, and so do the tables that refer to it. A partial
+# index stays too: it is of rows that are written otherwise.
 _POSTGRES = """
     SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', CAST(:table AS text), conname),
            format('ALTER TABLE %I ADD CONSTRAINT %I %s', CAST(:table AS text), conname, pg_get_constraintdef(oid))
@@ -22,7 +23,8 @@ _POSTGRES = """
     UNION ALL
     SELECT format('DROP INDEX %s', CAST(indexrelid AS regclass)), pg_get_indexdef(indexrelid)
     FROM pg_index
-    WHERE indrelid = to_regclass(:table) AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid)
+    WHERE indrelid = to_regclass(:table) AND indpred IS NULL
+          AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid)
 """
 _SQLITE = (
     "SELECT 'DROP INDEX ' || name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :table AND sql <> ''"
@@ -50,6 +52,9 @@ def indexed_afterwards(connection: "Connection", *tables: str) -> Iterator[None]
     for drop, _ in taken:
         connection.exec_driver_sql(drop)
     yield
+    if taken and not sqlite:
+        # A million lines are then sorted in memory, by two processes.
+        connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '256MB'")
     for _, create in taken:
         connection.exec_driver_sql(create)
 
