@@ -55,13 +55,16 @@ class Lineage:
     def _work(self, stop: threading.Event) -> None:
         with ExitStack() as opened:
             instance = self._instance
-            while not stop.is_set():
+            while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._counts or stop.is_set())
                 # One interval's requests are one event.
                 stop.wait(self._interval)
                 with self._changed:
                     counts, self._counts = self._counts, Counter()
+                if not counts:
+                    # Told to stop, and nothing is left.
+                    return
                 try:
                     # A process that is never told anything does not load Dagster.
                     instance = instance or _open_instance(opened)

@@ -180,7 +180,7 @@ def test_an_alert_that_a_run_has_raised_first_is_still_acted_on(warehouse: Wareh
 
 
 def test_the_sensor_hands_its_cursor_and_the_store_to_the_tick(warehouse: Warehouse) -> None:
-    (sensor,) = build_sensors(load_settings())
+    sensor = next(sensor for sensor in build_sensors(load_settings()) if sensor.name == "low_stock_sensor")
     assert sensor.minimum_interval_seconds == INTERVAL_SECONDS
     assert [target.job_name for target in sensor.targets] == ["replenishment"]
     warehouse.count("BAG", REORDER_POINT)

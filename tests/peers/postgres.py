@@ -44,6 +44,8 @@ class PostgresServer:
         self._process = subprocess.Popen(
             [*self._as_user, str(self.binaries / "postgres"), "-D", str(self._data), *options.split()],
             cwd=self.folder,
+            # It belongs to no installation, whatever the tests' own environment says.
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

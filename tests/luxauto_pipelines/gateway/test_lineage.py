@@ -22,7 +22,7 @@ def instance() -> dg.DagsterInstance:
 
 
 def rows_told(instance: dg.DagsterInstance, asset: str) -> list[int]:
-    events = instance.fetch_observations(dg.AssetKey(asset), limit=100).records
+    events = instance.fetch_observations(dg.AssetKey(asset), limit=10_000).records
     return [int(str(e.asset_observation.metadata["rows"].value)) for e in events if e.asset_observation]
 
 
