@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import fetch, insert_row, run
+from resources.store.bulk import as_instant, as_json, fetch, insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,10 +69,7 @@ def record(
 def chain_hash(previous: str, row: tuple[Any, ...]) -> str:
     """SHA-256 in hexadecimal over the previous hash and the row's columns, in the order of the table, as canonical JSON."""
     brand, at, *texts, details = row
-    instant = at if isinstance(at, datetime) else datetime.fromisoformat(at)
-    utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    parsed = json.loads(details) if isinstance(details, str) else details
-    canonical = [previous, brand, utc.isoformat(timespec="microseconds"), *texts, parsed]
+    canonical = [previous, brand, as_instant(at).isoformat(timespec="microseconds"), *texts, as_json(details)]
     return hashlib.sha256(json.dumps(canonical, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -156,6 +156,17 @@ def _bound(value: Any, sqlite: bool) -> Any:
     return value
 
 
+def as_instant(value: Any) -> datetime:
+    """An instant as either database gives it, in UTC."""
+    instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def as_json(value: Any) -> Any:
+    """A JSON column as either database gives it."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 def ids_by_code(connection: "Connection", query: str, values: dict[str, Any]) -> dict[str, int]:
     """Rows of two columns, a code and an id, as a mapping."""
     rows: Any = run(connection, query, values)

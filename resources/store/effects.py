@@ -3,11 +3,10 @@
 Belongs here: the table `effects`. Does not belong here: answers of the gateway to requests (`idempotency`).
 """
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import insert_row, run
+from resources.store.bulk import as_json, insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 def find_effect(connection: "Connection", brand: int, key: str) -> dict[str, Any] | None:
     """The result that a call with this key had, if there was one."""
     query = "SELECT result FROM effects WHERE brand_id = :brand AND key = :key"
-    return as_mapping(run(connection, query, {"brand": brand, "key": key}).scalar())
+    return as_json(run(connection, query, {"brand": brand, "key": key}).scalar())
 
 
 def keep_effect(connection: "Connection", brand: int, key: str, method: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -24,8 +23,3 @@ def keep_effect(connection: "Connection", brand: int, key: str, method: str, res
     row = {"brand_id": brand, "key": key, "method": method, "result": result, "recorded_at": datetime.now(UTC)}
     insert_row(connection, "effects", row)
     return result
-
-
-def as_mapping(value: Any) -> dict[str, Any] | None:
-    """A JSON column as either database gives it."""
-    return json.loads(value) if isinstance(value, str) else value

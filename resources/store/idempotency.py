@@ -7,11 +7,11 @@ A row without a status is a claim: it belongs to whoever made it until `expires_
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from resources.store.brand_store import BrandStore
-from resources.store.bulk import insert_row, run
+from resources.store.bulk import as_instant, insert_row, run
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def claim(books: BrandStore, scope: Scope, body_hash: str, now: datetime, lease:
         pass
     with books.store.write(f"idempotency:{brand}:{scope}") as connection:
         found = run(connection, query, {"brand": brand, **named}).first()
-        if found is not None and _instant(found.expires_at) > now:
+        if found is not None and as_instant(found.expires_at) > now:
             if found.body_hash != body_hash:
                 return Claim()
             if found.status_code is None:
@@ -101,8 +101,3 @@ def _change(books: BrandStore, held: Held, change: str, values: dict[str, Any]) 
     with books.store.write(f"idempotency:row:{held.row}") as connection:
         named = {**values, "id": held.row, "since": held.since}
         return run(connection, f"{change} WHERE {ours}", named).rowcount == 1
-
-
-def _instant(value: Any) -> datetime:
-    instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant

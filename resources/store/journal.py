@@ -5,13 +5,12 @@ that it expects, so that of two who act on the same workflow one changes nothing
 state (`luxauto_pipelines.workflows`).
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import insert_row, run
+from resources.store.bulk import as_instant, as_json, insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -426,33 +425,23 @@ _STEP_NAMES = _names(_STEP)
 
 def _workflow(row: Any) -> Workflow:
     values = dict(zip(_WORKFLOW_NAMES, row, strict=True))
-    times = {name: _instant(values[name]) for name in ("created_at", "started_at", "ended_at")}
-    return Workflow(**{**values, **times, "spec": _json(values["spec"]), "rolled_back": bool(values["rolled_back"])})
+    times = {name: values[name] and as_instant(values[name]) for name in ("created_at", "started_at", "ended_at")}
+    return Workflow(**{**values, **times, "spec": as_json(values["spec"]), "rolled_back": bool(values["rolled_back"])})
 
 
 def _step(row: Any) -> Step:
     values = dict(zip(_STEP_NAMES, row, strict=True))
-    times = {name: _instant(values[name]) for name in ("started_at", "ended_at")}
-    return Step(**{**values, **times, "result": _json(values["result"])})
+    times = {name: values[name] and as_instant(values[name]) for name in ("started_at", "ended_at")}
+    return Step(**{**values, **times, "result": as_json(values["result"])})
 
 
 def _event(row: Any) -> Event:
     values = row._asdict()
-    return Event(**{**values, "at": _instant(values["at"]), "details": _json(values["details"])})
+    return Event(**{**values, "at": as_instant(values["at"]), "details": as_json(values["details"])})
 
 
 def _approval(row: Any) -> Approval:
     values = row._asdict()
     values["workflow"] = values.pop("key")
-    times = {name: _instant(values[name]) for name in ("requested_at", "expires_at", "decided_at")}
+    times = {name: values[name] and as_instant(values[name]) for name in ("requested_at", "expires_at", "decided_at")}
     return Approval(**{**values, **times})
-
-
-def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _instant(value: Any) -> Any:
-    if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value.astimezone(UTC) if value is not None else None

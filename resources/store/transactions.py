@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from resources.store.brands import channel_ids, location_ids
-from resources.store.bulk import fetch, ids_by_code, insert_row, read_frame, run
+from resources.store.bulk import as_instant, as_json, fetch, ids_by_code, insert_row, read_frame, run
 from resources.store.catalog_codes import sku_ids
-from resources.store.effects import as_mapping
 from resources.store.orders import INSTANT, INT, TEXT
 
 if TYPE_CHECKING:
@@ -222,9 +221,7 @@ def read_events(
 
 def _recorded(row: Sequence[Any]) -> Recorded:
     number, type, order, amount, currency, at, details = row
-    instant = datetime.fromisoformat(at) if isinstance(at, str) else at
-    utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    return Recorded(number, type, order, amount, currency, utc, as_mapping(details))
+    return Recorded(number, type, order, amount, currency, as_instant(at), as_json(details))
 
 
 def _channel_and_import(connection: "Connection", brand: int, channel: str) -> tuple[int, int]:

@@ -1,11 +1,10 @@
 """Who wants to be told of workflow events, and which deliveries are due. Deliveries are made by `journal.emit`."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import insert_row, run
+from resources.store.bulk import as_instant, as_json, insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -115,16 +114,10 @@ def settle(
 
 def _subscription(row: Any) -> Subscription:
     kinds = tuple(kind for kind in row.kinds.split(",") if kind)
-    at = (
-        datetime.fromisoformat(row.created_at).replace(tzinfo=UTC)
-        if isinstance(row.created_at, str)
-        else row.created_at
-    )
-    return Subscription(row.id, row.key, row.url, kinds, row.owner, at.astimezone(UTC))
+    return Subscription(row.id, row.key, row.url, kinds, row.owner, as_instant(row.created_at))
 
 
 def _delivery(row: Any) -> Delivery:
     values = row._asdict()
-    at = datetime.fromisoformat(values["at"]).replace(tzinfo=UTC) if isinstance(values["at"], str) else values["at"]
-    details = json.loads(values["details"]) if isinstance(values["details"], str) else values["details"]
-    return Delivery(**{**values, "at": at.astimezone(UTC).isoformat(), "details": details})
+    at, details = as_instant(values["at"]), as_json(values["details"])
+    return Delivery(**{**values, "at": at.isoformat(), "details": details})
