@@ -1,4 +1,4 @@
-"""The words that columns are held to: kinds of channels, movements and lines, states of purchase orders."""
+"""The words that columns are held to: kinds of channels, movements and lines, states of what has some."""
 
 CHANNEL_KINDS = (
     "online_store",
@@ -64,4 +64,10 @@ STEP_STATES = (
     "compensation_failed",
 )
 APPROVAL_STATES = ("pending", "approved", "rejected", "expired")
-ALERT_KINDS = ("low_stock", "out_of_stock", "workflow")
+ALERT_KINDS = ("low_stock", "out_of_stock", "workflow", "shortfall", "channel")
+CONNECTOR_KINDS = ("woocommerce", "shopify", "amazon", "ebay")
+FOREIGN_EDIT_POLICIES = ("min_wins", "master_wins", "hold")
+WRITE_STATES = ("intent", "confirmed", "accepted", "stale", "refused", "ignored", "unknown", "lost", "not_sent")
+SUPPLIES = ("stock", "made_to_order", "pre_order")
+RESERVATION_STATES = ("active", "consumed", "released", "expired")
+PIECE_STATES = ("in_stock", "sold", "withdrawn")

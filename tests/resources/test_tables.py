@@ -114,10 +114,10 @@ def parquet() -> bytes:
     [
         ("empty.csv", b"", "Export it again"),
         ("blank.csv", b"\n\n", "Export it again"),
-        ("empty.csv.gz", gzip.compress(b""), "Export it again"),
+        ("empty.csv.gz", gzip.compress(b"", mtime=0), "Export it again"),
         ("plain.csv.gz", b"a,b\n1,2\n", "Export it again"),
-        ("cut.csv.gz", gzip.compress(csv_text().encode())[:-12], "Export it again"),
-        ("broken.csv.gz", gzip.compress(csv_text().encode() * 99)[:40] + b"\xff" * 40, "Export it again"),
+        ("cut.csv.gz", gzip.compress(csv_text().encode(), mtime=0)[:-12], "Export it again"),
+        ("broken.csv.gz", gzip.compress(csv_text().encode() * 99, mtime=0)[:40] + b"\xff" * 40, "Export it again"),
         ("text.parquet", b"a,b\n1,2\n", "Export it again"),
         ("empty.parquet", b"", "Export it again"),
         ("cut.parquet", parquet()[:-20], "Export it again"),

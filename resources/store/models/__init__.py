@@ -2,14 +2,25 @@
 
 from resources.store.models.audit import Alert, AuditEvent
 from resources.store.models.brand import Brand, Channel, Location
-from resources.store.models.catalog import Listing, Product, Sku, SkuCost
+from resources.store.models.catalog import BundleComponent, Listing, Product, Sku, SkuCost
+from resources.store.models.channels import (
+    ChannelConnection,
+    ChannelItem,
+    ChannelOrder,
+    ChannelOrderLine,
+    ChannelWrite,
+    CircuitBreaker,
+    DailyQuota,
+    RateBucket,
+    SkuMapping,
+)
 from resources.store.models.customers import Customer, CustomerProfile
 from resources.store.models.effects import Effect
 from resources.store.models.gateway import IdempotencyKey, InboxMessage, RevokedToken, Spending
 from resources.store.models.ledger import Account, FxRate, JournalEntry, Posting, Transaction
 from resources.store.models.orders import Import, Order, OrderLine
 from resources.store.models.purchasing import PurchaseOrder, PurchaseOrderLine
-from resources.store.models.stock import StockMovement
+from resources.store.models.stock import NumberedPiece, Reservation, StockMovement, StockRule
 from resources.store.models.workflows import (
     Approval,
     WebhookDelivery,
@@ -27,9 +38,17 @@ __all__ = [
     "AuditEvent",
     "Base",
     "Brand",
+    "BundleComponent",
     "Channel",
+    "ChannelConnection",
+    "ChannelItem",
+    "ChannelOrder",
+    "ChannelOrderLine",
+    "ChannelWrite",
+    "CircuitBreaker",
     "Customer",
     "CustomerProfile",
+    "DailyQuota",
     "Effect",
     "FxRate",
     "IdempotencyKey",
@@ -38,17 +57,22 @@ __all__ = [
     "JournalEntry",
     "Listing",
     "Location",
+    "NumberedPiece",
     "Order",
     "OrderLine",
     "Posting",
     "Product",
     "PurchaseOrder",
     "PurchaseOrderLine",
+    "RateBucket",
+    "Reservation",
     "RevokedToken",
     "Sku",
     "SkuCost",
+    "SkuMapping",
     "Spending",
     "StockMovement",
+    "StockRule",
     "Transaction",
     "WebhookDelivery",
     "WebhookSubscription",

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Code, Currency, Id, MinorUnits, one_of, refers_to
+from resources.store.vocabulary import SUPPLIES
 
 
 class Product(Base):
@@ -48,6 +49,26 @@ class Sku(Base):
     description: Mapped[str | None] = mapped_column(Text)
     label: Mapped[str | None] = mapped_column(doc="Brand on the label, as a channel names it")
     reorder_quantity: Mapped[int | None] = mapped_column(doc="Units that a person orders at a time")
+    supply: Mapped[str | None] = one_of("supply", *SUPPLIES, checked=False)
+    supply_limit: Mapped[int | None] = mapped_column(doc="Units that may be sold beyond what is in stock")
+    supply_from: Mapped[date | None] = mapped_column(doc="First day of a pre-order")
+    supply_until: Mapped[date | None] = mapped_column(doc="Last day of a pre-order")
+    is_numbered: Mapped[bool | None] = mapped_column(
+        doc="Each piece has a number of its own, and is on one channel at a time"
+    )
+
+
+class BundleComponent(Base):
+    """What a set consists of. A set has no stock of its own."""
+
+    __tablename__ = "bundle_components"
+    __table_args__ = (UniqueConstraint("bundle_id", "component_id"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    bundle_id: Mapped[int] = refers_to("skus.id")
+    component_id: Mapped[int] = refers_to("skus.id")
+    units: Mapped[int]
 
 
 class SkuCost(Base):

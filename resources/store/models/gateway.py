@@ -74,3 +74,4 @@ class InboxMessage(Base):
     processed_at: Mapped[datetime | None]
     headers: Mapped[dict[str, Any]]
     body: Mapped[str] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text, doc="What came of it")

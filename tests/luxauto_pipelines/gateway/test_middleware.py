@@ -196,6 +196,7 @@ def test_counters_name_routes_and_not_paths(development: Peer) -> None:
         ({"error": ValueError(CARD)}, "1111"),
         ({"key": "sk-ant-0123456789"}, "0123456789"),
     ],
+    ids=["authorization", "bearer", "token", "card", "deep", "password", "error", "provider-key"],
 )
 def test_the_log_holds_no_secrets(event: dict[str, Any], gone: str) -> None:
     assert gone not in json.dumps(telemetry.redact_event(None, "", event))
