@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## run the main job on an invented maison and say where to lo
 test: $(INSTALLED) ## check and run every test on real parts
 	sh tests/install-servers.sh
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED) ## lint, types and the floors
 	$(BIN)/ruff check .
@@ -38,7 +38,7 @@ up: $(INSTALLED) ## start the web server and the daemon
 	$(BIN)/luxauto up
 
 lock: ## pin the newest versions that pyproject.toml allows
-	uv pip compile pyproject.toml --extra dev --extra postgres --extra redis --extra s3 --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra postgres --extra redis --extra s3 --extra sqs --python-version 3.11 --generate-hashes \
 		--no-strip-extras --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
 
 clean: ## remove what can be made again (not .luxauto, which is yours)

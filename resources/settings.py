@@ -11,6 +11,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -35,6 +36,11 @@ class BrandSettings(BaseModel):
     base_currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     timezone: str = "Europe/Paris"
     books_start: date = Field(default=date(2020, 1, 1), description="First day of the daily partitions.")
+    allocation: Literal["shared", "priority", "pro_rata"] = Field(
+        default="shared",
+        description="Who is shown stock that is scarce: every channel, the first one, or each its share.",
+    )
+    scarce_at: int = Field(default=0, ge=0, description="Units at or below which a SKU is scarce.")
 
     @field_validator("timezone")
     @classmethod

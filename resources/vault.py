@@ -1,8 +1,10 @@
 """Keys, and what is done with them so that a person cannot be read out of the lake.
 
-Belongs here: the installation's secret key and keyed hashes. Does not belong here: personal data itself (`store`).
+Belongs here: the installation's secret key, keyed hashes, sealing what must come back as it was. Does not belong here: personal data
+or credentials themselves (`store`).
 """
 
+import base64
 import hashlib
 import hmac
 import os
@@ -11,6 +13,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 KEY_FILE = "secret.key"
 KEY_BYTES = 32
@@ -31,8 +34,31 @@ class Vault:
 
         Without the key a value can neither be read nor be found by trying (unlike with a plain hash).
         """
-        key = hmac.digest(self._key(), purpose.encode(), hashlib.sha256)
+        key = self._key_for(purpose)
         return {value: hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:32] for value in set(values)}
+
+    def seal(self, purpose: str, text: str) -> str:
+        """The text, encrypted and authenticated (Fernet) under a key of this purpose."""
+        return self._cipher(purpose).encrypt(text.encode()).decode()
+
+    def unseal(self, purpose: str, sealed: str) -> str:
+        """Raises VaultError where another key sealed it, or where it was changed."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._cipher(purpose).decrypt(sealed.encode()).decode()
+        except InvalidToken as error:
+            raise VaultError(
+                f"what was sealed for {purpose} cannot be opened with {self._path}: restore that file from a backup."
+            ) from error
+
+    def _cipher(self, purpose: str) -> Any:
+        from cryptography.fernet import Fernet
+
+        return Fernet(base64.urlsafe_b64encode(self._key_for(purpose)))
+
+    def _key_for(self, purpose: str) -> bytes:
+        return hmac.digest(self._key(), purpose.encode(), hashlib.sha256)
 
     def _key(self) -> bytes:
         try:

@@ -120,7 +120,7 @@ class Dial:
     name: str
     """The connection's name, for messages, breaker and buckets."""
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     basic: tuple[str, str] | None = field(default=None, repr=False)
     token: TokenSource | None = None
     token_header: str = "Authorization"
@@ -183,20 +183,22 @@ class Transport:
         raise AssertionError("the loop above returns or raises")
 
     def _once(self, call: "_Call") -> httpx.Response:
+        # Before the breaker is asked: a token is fetched under the same name, and must not find that this call is the one try.
+        token = self.dial.token.current() if self.dial.token else None
         self._admit(call.limit)
         sent = dict(call.request)
-        token = self.dial.token.current() if self.dial.token else None
         if token is not None:
             sent["headers"] = {**sent.get("headers", {}), self.dial.token_header: f"{self.dial.token_prefix}{token}"}
         try:
             with self._slots:
                 answer = self._client.request(call.method, call.path, **sent)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._lost(call, error) from error
         if self.dial.token is not None and token is not None and answer.status_code == 401 and not call.is_renewed:
             # An expired token: nothing was done. A new one that is refused too is a matter of credentials.
             call.is_renewed = True
             self.dial.token.refused(token)
+            self._tools.breaker.succeeded(self.dial.name)
             raise _NotNow("the token has ended", wait=0.0)
         return self._judged(call, answer)
 
@@ -213,7 +215,7 @@ class Transport:
         while (seconds := self._tools.limiter.take(bucket, limit.cost, limit.rate, limit.capacity)) > 0:
             self._tools.clock.sleep(seconds)
 
-    def _lost(self, call: "_Call", error: httpx.TransportError) -> Exception:
+    def _lost(self, call: "_Call", error: httpx.RequestError) -> Exception:
         why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         self._tools.breaker.failed(self.dial.name, why)
         if call.changes and not isinstance(error, _NEVER_SENT):
@@ -237,13 +239,24 @@ class Transport:
             raise _NotNow(f"HTTP {status}")
         self._tools.breaker.succeeded(name)
         if status in (401, 403):
-            raise CredentialsRefused(f"{name} refuses the credentials ({status}): {_excerpt(answer)}")
+            raise CredentialsRefused(f"{name} refuses the credentials ({status}): {self._reason(answer)}")
         if status >= 400:
-            raise RequestRefused(f"{name} refuses {call} ({status}): {_excerpt(answer)}", status, _body(answer))
+            raise RequestRefused(f"{name} refuses {call} ({status}): {self._reason(answer)}", status, _body(answer))
         if status >= 300:
-            where = answer.headers.get("location", "elsewhere")
+            where = answer.headers.get("location", "elsewhere").partition("?")[0]
             raise RequestRefused(f"{name} redirects {call} to {where}: correct the connection's URL", status)
         return answer
+
+    def _reason(self, answer: httpx.Response) -> str:
+        """What the vendor says, without the secrets of the request, which some repeat."""
+        said = _body(answer)
+        if isinstance(said, dict):
+            said = said.get("message") or said.get("error_description") or said.get("errors") or said
+        reason = " ".join(str(said).split())
+        sent = [v.rpartition(" ")[2] for n, v in answer.request.headers.items() if _is_secret(n, self.dial)]
+        for secret in [*sent, *(self.dial.basic or ())[1:]]:
+            reason = reason.replace(secret, "…") if secret else reason
+        return reason[:300] or "no reason given"
 
 
 @dataclass
@@ -299,9 +312,5 @@ def _body(answer: httpx.Response) -> Any:
         return answer.text
 
 
-def _excerpt(answer: httpx.Response) -> str:
-    body = _body(answer)
-    said = (
-        body.get("message") or body.get("error_description") or body.get("errors") if isinstance(body, dict) else None
-    )
-    return " ".join(str(said or body).split())[:300] or "no reason given"
+def _is_secret(header: str, dial: Dial) -> bool:
+    return header == dial.token_header.lower() or any(part in header for part in ("auth", "token", "api-key"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import run
+from resources.store.bulk import insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,6 +36,24 @@ class AlertFilter:
     status: str | None = None
     kind: str | None = None
     sku: str | None = None
+
+
+def raise_channel_alert(
+    connection: "Connection", brand: int, channel: str, error: str | None, unmapped: list[str]
+) -> None:
+    """Open, bring up to date or resolve the alert about a connected channel, by what its last sync met."""
+    values = {"brand": brand, "channel": channel, "now": datetime.now(UTC)}
+    unresolved = "brand_id = :brand AND kind = 'channel' AND subject = :channel AND status <> 'resolved'"
+    if error is None and not unmapped:
+        run(connection, f"UPDATE alerts SET status = 'resolved', resolved_at = :now WHERE {unresolved}", values)
+        return
+    details = {"channel": channel, "error": error, "unmapped": unmapped[:50], "unmapped_count": len(unmapped)}
+    changed = run(
+        connection, f"UPDATE alerts SET details = :details WHERE {unresolved}", {**values, "details": details}
+    )
+    if not changed.rowcount:
+        row = {"brand_id": brand, "kind": "channel", "status": "open", "subject": channel, "details": details}
+        insert_row(connection, "alerts", {**row, "opened_at": values["now"]})
 
 
 def list_alerts(

@@ -35,6 +35,14 @@ def known_skus(connection: "Connection", brand: int, codes: Iterable[str]) -> di
     return dict(rows)
 
 
+def skus_by_id(connection: "Connection", ids: Iterable[int]) -> set[str]:
+    """Codes of SKUs by their ids."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return set()
+    return set(run(connection, f"SELECT sku FROM skus WHERE id IN ({', '.join(map(str, wanted))})").scalars())
+
+
 def find_sku(connection: "Connection", brand: int, code: str) -> str | None:
     """The SKU of this code, or of the newest listing with this item id; None where there is neither."""
     query = """

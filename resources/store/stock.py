@@ -122,8 +122,13 @@ def stock_version(connection: "Connection", brand: int) -> str:
     return f"{newest}|{updated}"
 
 
-def raise_alerts(connection: "Connection", brand: int, low: pl.DataFrame) -> list[int]:
-    """Make the unresolved stock alerts just those of `low` (sku, kind, details as JSON). Returns ids of the unresolved.
+LEVEL_ALERTS = ("low_stock", "out_of_stock")
+
+
+def raise_alerts(
+    connection: "Connection", brand: int, low: pl.DataFrame, kinds: tuple[str, ...] = LEVEL_ALERTS
+) -> list[int]:
+    """Make the unresolved alerts of `kinds` just those of `low` (sku, kind, details as JSON). Returns ids of the unresolved.
 
     One that is still true stays as it is, one that is true again after it was resolved is a new one.
     """
@@ -137,7 +142,7 @@ def raise_alerts(connection: "Connection", brand: int, low: pl.DataFrame) -> lis
         now.alias("opened_at"),
         "details",
     )
-    unresolved = _unresolved_alerts(connection, brand)
+    unresolved = _unresolved_alerts(connection, brand, kinds)
     over = unresolved.join(wanted, on=["sku_id", "kind"], how="anti")["id"]
     if over.len():
         run(
@@ -147,7 +152,7 @@ def raise_alerts(connection: "Connection", brand: int, low: pl.DataFrame) -> lis
         )
     new = wanted.join(unresolved, on=["sku_id", "kind"], how="anti", maintain_order="left")
     insert_frame(connection, "alerts", new)
-    return _unresolved_alerts(connection, brand)["id"].to_list()
+    return _unresolved_alerts(connection, brand, kinds)["id"].to_list()
 
 
 def read_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
@@ -160,9 +165,10 @@ def read_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
     return read_frame(connection, query, schema, {"brand": brand})
 
 
-def _unresolved_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
-    query = """
+def _unresolved_alerts(connection: "Connection", brand: int, kinds: tuple[str, ...]) -> pl.DataFrame:
+    named = ", ".join(f"'{kind}'" for kind in kinds)
+    query = f"""
         SELECT id, sku_id, kind FROM alerts
-        WHERE brand_id = :brand AND sku_id IS NOT NULL AND status <> 'resolved' ORDER BY id
+        WHERE brand_id = :brand AND sku_id IS NOT NULL AND status <> 'resolved' AND kind IN ({named}) ORDER BY id
     """
     return read_frame(connection, query, {"id": INT, "sku_id": INT, "kind": TEXT}, {"brand": brand})

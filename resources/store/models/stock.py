@@ -20,6 +20,7 @@ class StockMovement(Base):
     __tablename__ = "stock_movements"
     __table_args__ = (
         days_index("ix_stock_movements_day"),
+        Index("ix_stock_movements_sku", "sku_id", "location_id"),
         Index(
             "uq_stock_movements_import_key",
             "brand_id",

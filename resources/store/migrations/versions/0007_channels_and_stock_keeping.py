@@ -19,6 +19,7 @@ def upgrade() -> None:
     _create_limits()
     _create_stock_keeping()
     _add_columns()
+    op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id", "location_id"], unique=False)
     _widen_alerts()
 
 
