@@ -7,6 +7,7 @@ A unit is given away where it lies. Units of all places that the same channels s
 out among the channels that sell from it. So no two channels are given the same unit, whatever places they have in common.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,10 +61,12 @@ class Place:
     places: pl.DataFrame
 
 
-def exclusive_shares(offers: pl.LazyFrame, place: Place, parts: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
+def exclusive_shares(
+    offers: Sequence[pl.LazyFrame], place: Place, parts: pl.DataFrame, scarcity: Scarcity
+) -> pl.DataFrame:
     """The exclusive SKUs and what each channel is given of them (`SHARE_SCHEMA`), a row for every channel, with 0 too.
 
-    offers: channel, sku, available (units), room (units that rules would let it show).
+    offers: one frame a channel, each: channel, sku, available (units), room (units that rules would let it show).
     parts: bundle, component, units, down to what is no bundle.
 
     Exclusive are numbered SKUs, SKUs that are scarce while a rule shares them out, and bundles of any of those: a bundle can
@@ -76,7 +79,8 @@ def exclusive_shares(offers: pl.LazyFrame, place: Place, parts: pl.DataFrame, sc
     skus = _candidates(offers, parts, scarcity)
     # Listings and offers hold a row for everything on sale: all that follows is of the few that matter.
     listing = _listing(scarcity.listed.join(skus, on="sku", how="semi"), parts, scarcity.channels)
-    wanted = offers.join(skus.lazy(), on="sku", how="semi").filter(pl.col("available") > 0).collect()
+    matter = [offer.filter(pl.col("available") > 0).join(skus.lazy(), on="sku", how="semi") for offer in offers]
+    wanted = pl.concat(pl.collect_all(matter))
     bundles = parts["bundle"].unique().implode()
     single, bundle = wanted.filter(~pl.col("sku").is_in(bundles)), wanted.filter(pl.col("sku").is_in(bundles))
     given = _given(single, listing, place, scarcity)
@@ -91,14 +95,14 @@ def exclusive_shares(offers: pl.LazyFrame, place: Place, parts: pl.DataFrame, sc
     )
 
 
-def _candidates(offers: pl.LazyFrame, parts: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
+def _candidates(offers: Sequence[pl.LazyFrame], parts: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
     """SKUs that may be exclusive, some too many: sku.
 
     What all can sell together is less than what one can only where a place owes units, and then somebody has none at all.
     """
-    few = offers.filter(pl.col("available") <= scarcity.scarce_at).select("sku")
-    found = few.collect() if scarcity.rule != "shared" else few.clear().collect()
-    found = pl.concat([found, scarcity.numbered.select("sku")]).unique()
+    few = [offer.filter(pl.col("available") <= scarcity.scarce_at).select("sku") for offer in offers]
+    scarce = pl.collect_all(few) if scarcity.rule != "shared" else []
+    found = pl.concat([*scarce, scarcity.numbered.select("sku")]).unique()
     made_of_it = parts.join(found, left_on="component", right_on="sku", how="semi").select(sku="bundle")
     return pl.concat([found, made_of_it]).unique()
 

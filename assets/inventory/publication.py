@@ -8,6 +8,14 @@ from datetime import datetime
 
 import polars as pl
 
+from assets.inventory.availability import by_channel
+
+POLICIES = ("min_wins", "master_wins", "hold")
+IN_STEP = ("clean", "buffered")
+STATES = pl.Enum(
+    [*IN_STEP, "in_flight", "lost_write", "foreign_edit", "unmapped", "collision", "unwritable", "uncounted"]
+)
+ACTIONS = pl.Enum(["write", "wait", "hold", "none"])
 COMPARED_SCHEMA: dict[str, pl.DataType] = {
     "channel": pl.String(),
     "key": pl.String(),
@@ -15,17 +23,13 @@ COMPARED_SCHEMA: dict[str, pl.DataType] = {
     "shown": pl.Int64(),
     "wanted": pl.Int64(),
     "available": pl.Int64(),
-    "state": pl.String(),
-    "action": pl.String(),
+    "state": STATES,
+    "action": ACTIONS,
     "order": pl.Int8(),
     "reason": pl.String(),
 }
 ITEM_COLUMNS = ("channel", "key", "sku", "shown", "agreed", "pending", "pending_until", "unwritable", "policy")
 TARGET_COLUMNS = ("channel", "sku", "quantity", "available", "reason", "exclusive", "shares")
-POLICIES = ("min_wins", "master_wins", "hold")
-IN_STEP = ("clean", "buffered")
-STATES = (*IN_STEP, "in_flight", "lost_write", "foreign_edit", "unmapped", "collision", "unwritable", "uncounted")
-ACTIONS = ("write", "wait", "hold", "none")
 
 _shown, _wanted, _agreed, _pending = pl.col("shown"), pl.col("wanted"), pl.col("agreed"), pl.col("pending")
 _HELD_BACK = {
@@ -66,9 +70,9 @@ def compare(targets: pl.DataFrame, items: pl.DataFrame, now: datetime) -> pl.Dat
     """
     _check(targets, items)
     wanted = targets.select("channel", "sku", "available", "exclusive", "shares", wanted="quantity", cut="reason")
-    of_channel = wanted.partition_by("channel", as_dict=True)
+    of_channel = by_channel(wanted)
     in_step, others = [], []
-    for channel, rows in sorted(items.select(ITEM_COLUMNS).partition_by("channel", as_dict=True).items()):
+    for channel, rows in by_channel(items.select(ITEM_COLUMNS)).items():
         found = _matched(rows, of_channel.get(channel, wanted.clear()))
         settled = _settled()
         in_step.append(_in_step(found.filter(settled)))
@@ -96,10 +100,16 @@ def is_echo(said: int | None, agreed: int | None, pending: int | None) -> bool:
 
 def _matched(items: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
     """The things of one channel with their targets, and whether another has the same SKU."""
+    return items.with_columns(collides=_collides(items)).join(wanted.drop("channel"), on="sku", how="left")
+
+
+def _collides(items: pl.DataFrame) -> pl.Expr:
     writable = items.filter(pl.col("unwritable").is_null() & pl.col("sku").is_not_null())["sku"]
+    # Most often there is none, and to know that is cheaper than to know which.
+    if writable.n_unique() == len(writable):
+        return pl.lit(False)
     twice = writable.filter(writable.is_duplicated()).unique()
-    found = items.with_columns(collides=pl.col("unwritable").is_null() & pl.col("sku").is_in(twice.implode()))
-    return found.join(wanted.drop("channel"), on="sku", how="left")
+    return pl.col("unwritable").is_null() & pl.col("sku").is_in(twice.implode()).fill_null(False)
 
 
 def _settled() -> pl.Expr:
@@ -116,14 +126,14 @@ def _in_step(found: pl.DataFrame) -> pl.DataFrame:
         "wanted",
         "available",
         state=_state_in_step(),
-        action=pl.lit("none"),
+        action=pl.lit("none", ACTIONS),
         order=pl.lit(0, pl.Int8),
         reason=_reason_in_step(),
     )
 
 
 def _state_in_step() -> pl.Expr:
-    return pl.when(_wanted < pl.col("available")).then(pl.lit("buffered")).otherwise(pl.lit("clean"))
+    return pl.when(_wanted < pl.col("available")).then(pl.lit("buffered", STATES)).otherwise(pl.lit("clean", STATES))
 
 
 def _reason_in_step() -> pl.Expr:
@@ -146,7 +156,7 @@ def _out_of_step(found: pl.DataFrame, now: datetime) -> pl.DataFrame:
         "wanted",
         "available",
         "state",
-        action=pl.when(waits).then(pl.lit("wait")).otherwise("action"),
+        action=pl.when(waits).then(pl.lit("wait", ACTIONS)).otherwise("action"),
         order=_increase().cast(pl.Int8),
         reason=pl.when(waits).then(waiting).otherwise("reason"),
     )
@@ -169,9 +179,9 @@ def _judged(found: pl.DataFrame, now: datetime) -> pl.DataFrame:
 
 
 def _verdict(state: str | pl.Expr, action: str | pl.Expr, reason: pl.Expr) -> pl.Expr:
-    texts = {"state": state, "action": action}
-    named = [(pl.lit(text) if isinstance(text, str) else text).alias(name) for name, text in texts.items()]
-    return pl.struct(*named, reason.alias("reason"))
+    state = pl.lit(state, STATES) if isinstance(state, str) else state
+    action = pl.lit(action, ACTIONS) if isinstance(action, str) else action
+    return pl.struct(state.alias("state"), action.alias("action"), reason.alias("reason"))
 
 
 def _rules() -> list[tuple[pl.Expr, str | pl.Expr, str, pl.Expr]]:
@@ -219,7 +229,7 @@ def _foreign() -> pl.Expr:
     ours = pl.when(both).then(pl.format(", and ours to {}", "wanted")).otherwise(pl.lit(""))
     done = pl.when(writes).then(pl.format("written by the policy {}", "policy"))
     held = done.otherwise(pl.format("held by the policy {} until somebody decides", "policy"))
-    action = pl.when(writes).then(pl.lit("write")).otherwise(pl.lit("hold"))
+    action = pl.when(writes).then(pl.lit("write", ACTIONS)).otherwise(pl.lit("hold", ACTIONS))
     return _verdict("foreign_edit", action, pl.format("{}{}: {}.", theirs, ours, held))
 
 

@@ -4,6 +4,7 @@ Belongs here: what is the same for all vendors. Does not belong here: paths, bod
 breakers and buckets are kept (`resources/breaker.py`, `resources/channels/limits.py`).
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from resources.channels.protocol import ChannelUnavailable, CredentialsRefused, 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _LONGEST_WAIT = 900.0
 _EARLY = timedelta(seconds=60)
+# It logs every address with its query, in which a vendor may want a signature or a client's e-mail address.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class Clock:

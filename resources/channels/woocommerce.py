@@ -286,7 +286,7 @@ class WooCommerce:
         given: set[tuple[int, datetime]] = set()
         while True:
             # `modified_after` leaves out the instant itself.
-            asked = {"modified_after": _gmt(at), "dates_are_gmt": "true", "status": status}
+            asked = {"modified_after": _gmt(at - _SECOND), "dates_are_gmt": "true", "status": status}
             rows = self._get("orders", orderby="modified", order="asc", per_page=_PAGE, **asked)
             is_last = len(rows) < _PAGE
             if not is_last and changed_at(rows[-1]) == at:

@@ -68,6 +68,8 @@ class VendorPeer:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self.weather: Callable[[Asked], Fault | None] = lambda asked: None
+        """Asked before `faults` about every request: a fault for it, or none."""
         self._lock = threading.RLock()
         self._late: list[Asked] = []
         self._closing = threading.Event()
@@ -77,7 +79,7 @@ class VendorPeer:
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
             self._scheme = "https"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -110,6 +112,8 @@ class VendorPeer:
         self.close()
 
     def _fault(self, asked: Asked) -> Fault | None:
+        if (sudden := self.weather(asked)) is not None:
+            return sudden
         for fault in self.faults:
             if fault.times > 0 and fault.matches(asked):
                 fault.times -= 1

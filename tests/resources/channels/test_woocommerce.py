@@ -205,6 +205,13 @@ def test_a_quantity_that_the_shop_does_not_count_is_told_as_ignored(peer: WooCom
     assert (result.outcome, result.shown) == (Outcome.ignored, None)
 
 
+def test_the_parents_count_is_not_taken_for_a_variations_own(peer: WooCommercePeer, shop: WooCommerce):
+    parent = peer.add("BELT", 9, "", kind="variable")
+    key = peer.add("BELT-S", None, parent=parent, manage_stock="parent")
+    result = write_stock(shop, stock_write(key, 9, parent))[key]
+    assert (result.outcome, result.shown) == (Outcome.ignored, None)
+
+
 def test_an_error_of_one_item_in_a_200_concerns_that_item_only(peer: WooCommercePeer, shop: WooCommerce):
     good = peer.add("GOOD", 1)
     results = write_stock(shop, stock_write("99999999", 5), stock_write(good, 5))
