@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## run the main job on an invented maison and say where to lo
 test: $(INSTALLED) ## check and run every test on real parts
 	sh tests/install-servers.sh
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## lint, types and the floors
 	$(BIN)/ruff check .

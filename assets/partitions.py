@@ -1,4 +1,6 @@
-"""The partitions that assets share: a day of the brand's books."""
+"""The partitions that assets share: a day of the brand's books, and a connected channel."""
+
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -12,8 +14,19 @@ def _daily() -> dg.DailyPartitionsDefinition:
 
 
 DAILY = _daily()
+CHANNELS = dg.DynamicPartitionsDefinition(name="channels")
+"""The names of connected channels."""
 
 
 def day_range(context: dg.AssetExecutionContext) -> tuple[str, str]:
     """First and last day of the run."""
     return context.partition_keys[0], context.partition_keys[-1]
+
+
+def keep_channels(instance: dg.DagsterInstance, names: Iterable[str]) -> None:
+    """Have Dagster know just these channels: `dagster asset materialize --partition NAME` takes no others."""
+    known, wanted = set(instance.get_dynamic_partitions("channels")), set(names)
+    if missing := sorted(wanted - known):
+        instance.add_dynamic_partitions("channels", missing)
+    for gone in sorted(known - wanted):
+        instance.delete_dynamic_partition("channels", gone)

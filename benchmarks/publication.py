@@ -100,7 +100,7 @@ def _brand() -> tuple[Stock, pl.DataFrame, Scarcity]:
 
 
 def _items(wanted: pl.DataFrame) -> pl.DataFrame:
-    """Every target is listed and shows its quantity, but for one in `MOVED`, whose stock went down since; as a store gives them."""
+    """Every target is listed and shows its quantity, but for one in `MOVED`, whose stock went down since. By channel."""
     row = pl.int_range(pl.len())
     moved = pl.when(row % MOVED == 0).then(pl.col("quantity") + 1).otherwise("quantity")
     return (

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gateway, imports, ingest, report, workflow
+from benchmarks import gateway, imports, ingest, publication, report, vendor_calls, workflow
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -27,6 +27,8 @@ class Name(StrEnum):
     imports = "imports"
     workflow = "workflow"
     gateway = "gateway"
+    publication = "publication"
+    vendor_calls = "vendor-calls"
 
 
 BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
@@ -35,6 +37,8 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.imports: imports.run,
     Name.workflow: workflow.run,
     Name.gateway: gateway.run,
+    Name.publication: publication.run,
+    Name.vendor_calls: vendor_calls.run,
 }
 
 

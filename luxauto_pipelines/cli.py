@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luxauto_pipelines import cli_gateway, cli_workflow
+from luxauto_pipelines import cli_channels, cli_gateway, cli_inventory, cli_workflow
 from luxauto_pipelines.console import Format, err, fail, out, print_json, print_table, progress
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ ingest_app = typer.Typer(help="Take a file in. Idempotent: the same file twice c
 finance_app = typer.Typer(help="Reports from the books.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(finance_app, name="finance")
+app.add_typer(cli_channels.app, name="channel")
+app.add_typer(cli_inventory.app, name="inventory")
 app.add_typer(cli_workflow.app, name="workflow")
 cli_gateway.register(app)
 
@@ -273,29 +275,45 @@ def main() -> None:
 
     from assets.finance.money import UnknownCurrency
     from assets.ingestion.mapping import MappingError
+    from assets.inventory import availability
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
     from luxauto_pipelines.workflows.spec import InvalidWorkflow
+    from resources.channels.protocol import ChannelError
     from resources.lake import MissingAsset
     from resources.settings import SettingsError
+    from resources.store import movements
+    from resources.store.connections import UnknownConnection
     from resources.store.engine import StoreError
     from resources.store.journal import UnknownWorkflow, WorkflowConflict
+    from resources.store.locks import Busy
+    from resources.store.reservations import NotEnough, TakenReference, UnknownReservation
+    from resources.store.stock_keeping import InvalidStockKeeping
     from resources.tables import UnreadableTable
     from resources.vault import VaultError
 
     known = (
         AgentError,
+        Busy,
+        ChannelError,
+        InvalidStockKeeping,
         InvalidWorkflow,
         MappingError,
         MissingAsset,
+        NotEnough,
         RefreshFailed,
         SettingsError,
         StoreError,
+        TakenReference,
+        UnknownConnection,
         UnknownCurrency,
+        UnknownReservation,
         UnknownWorkflow,
         UnreadableTable,
         VaultError,
         WorkflowConflict,
+        availability.InvalidBundle,
+        movements.InvalidBundle,
     )
     try:
         app()

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -69,7 +70,8 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (int, Decimal)):
         return f"{value:,}"
-    return str(value)
+    # What others named, such as a product's title, may hold square brackets.
+    return escape(str(value))
 
 
 def _plain(value: Any) -> Any:

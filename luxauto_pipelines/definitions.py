@@ -10,6 +10,8 @@ from assets.finance import checks as finance_checks
 from assets.forecasting import assets as forecasting
 from assets.forecasting import checks as forecasting_checks
 from assets.inventory import assets as inventory
+from assets.inventory import channel_assets as channels
+from assets.inventory import channel_checks
 from assets.inventory import checks as inventory_checks
 from luxauto_pipelines.jobs import JOBS
 from luxauto_pipelines.schedules import build_schedules
@@ -22,8 +24,13 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     """The definitions of the brand that the settings name; `resource_overrides` replaces resources by key."""
     settings = load_settings()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([inventory, finance, forecasting]),
-        asset_checks=[*inventory_checks.CHECKS, *finance_checks.CHECKS, *forecasting_checks.CHECKS],
+        assets=dg.load_assets_from_modules([inventory, channels, finance, forecasting]),
+        asset_checks=[
+            *inventory_checks.CHECKS,
+            *channel_checks.CHECKS,
+            *finance_checks.CHECKS,
+            *forecasting_checks.CHECKS,
+        ],
         jobs=JOBS,
         schedules=build_schedules(settings),
         sensors=build_sensors(settings),

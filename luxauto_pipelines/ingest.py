@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.ingestion.lines import REJECTED, Defaults, Normalised, normalise, today_in
+from assets.ingestion.lines import REJECTED, Defaults, normalise, today_in
 from assets.ingestion.mapping import OrderMapping
 from assets.ingestion.reference import Kind, normalise_reference
 from resources.files import write_file
@@ -90,7 +90,7 @@ def ingest_orders(
     if not described and judged.lines.height:
         save_brand(settings, settings.brand, current)
     lines = _without_addresses(judged.lines, books.vault)
-    rejected, quarantine = _quarantine(settings, source, judged, path)
+    rejected, quarantine = put_aside(settings, source, judged.rejected, path)
     sold = lines.filter(pl.col("kind") != "void")
     progress("writing")
     with books.write() as (connection, brand):
@@ -114,7 +114,7 @@ def ingest_reference(
     settings = books.settings
     current = settings.current
     judged = normalise_reference(source.rows, kind, currency=current.base_currency, timezone=current.timezone)
-    rejected, quarantine = _quarantine(settings, source, judged, path)
+    rejected, quarantine = put_aside(settings, source, judged.rejected, path)
     progress("writing")
     with books.write() as (connection, brand):
         if kind == "catalog":
@@ -128,6 +128,26 @@ def ingest_reference(
     if kind == "stock":
         _open_books(settings, judged.lines["local_date"])
     return _result(path, rows_in, new, known, 0, rejected, quarantine, judged.lines)
+
+
+def put_aside(
+    settings: Settings, source: SourceTable, judged: pl.DataFrame, path: Path
+) -> tuple[pl.DataFrame, str | None]:
+    """The rows that are not taken (columns REJECTED), ragged ones with them, and the file that they are kept in."""
+    ragged = source.ragged.select(
+        "row_number",
+        pl.lit("row").alias("field"),
+        pl.lit("has another number of cells than the header").alias("reason"),
+        pl.col("raw").alias("row"),
+    )
+    rejected = pl.concat([judged, ragged.select(*REJECTED)]).sort("row_number")
+    if not rejected.height:
+        return rejected, None
+    # The rows are as the source wrote them, names and addresses included: they stay out of the lake.
+    folder = settings.home / QUARANTINE / settings.brand
+    buffer = io.BytesIO()
+    rejected.write_parquet(buffer)
+    return rejected, str(write_file(folder / f"{path.name}-{source.sha256[:12]}.parquet", buffer.getvalue()))
 
 
 def _described_by(books: BrandStore, mapping: OrderMapping) -> BrandStore:
@@ -163,25 +183,6 @@ def _without_addresses(lines: pl.DataFrame, vault: Vault) -> pl.DataFrame:
     return lines.with_columns(
         pl.when(pl.col("customer").str.contains("@", literal=True)).then(hidden).otherwise("customer").alias("customer")
     )
-
-
-def _quarantine(
-    settings: Settings, source: SourceTable, judged: Normalised, path: Path
-) -> tuple[pl.DataFrame, str | None]:
-    ragged = source.ragged.select(
-        "row_number",
-        pl.lit("row").alias("field"),
-        pl.lit("has another number of cells than the header").alias("reason"),
-        pl.col("raw").alias("row"),
-    )
-    rejected = pl.concat([judged.rejected, ragged.select(*REJECTED)]).sort("row_number")
-    if not rejected.height:
-        return rejected, None
-    # The rows are as the source wrote them, names and addresses included: they stay out of the lake.
-    folder = settings.home / QUARANTINE / settings.brand
-    buffer = io.BytesIO()
-    rejected.write_parquet(buffer)
-    return rejected, str(write_file(folder / f"{path.name}-{source.sha256[:12]}.parquet", buffer.getvalue()))
 
 
 def _result(

@@ -1,8 +1,12 @@
-"""The jobs: which assets are made together."""
+"""The jobs: which assets are made together, and what is done for connected channels between two whole syncs."""
 
 import dagster as dg
 
+from resources.store.brand_store import BrandStore
+
 DAILY_ASSETS = ("transactions", "stock_movements", "ledger", "financial_report")
+CHANNEL_ASSETS = ("channel_orders", "channel_listings", "stock_drift", "published_stock")
+CHANNEL_TAG = "luxauto/channel"
 
 # Levels are the store's of this moment, the lake's movements those of the days that were closed. Only a run that makes
 # both may ask whether they agree; elsewhere the first sale after the close would stop the orders that it calls for.
@@ -42,9 +46,77 @@ replenishment = dg.define_asset_job(
 )
 freshness = dg.define_asset_job(
     "freshness",
-    selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("transactions"), "is_fresh")),
-    description="Ask whether new order lines still arrive.",
+    selection=dg.AssetSelection.checks(
+        dg.AssetCheckKey(dg.AssetKey("transactions"), "is_fresh"),
+        dg.AssetCheckKey(dg.AssetKey("channel_listings"), "is_fresh"),
+    ),
+    description="Ask whether new order lines still arrive, and whether every channel was read lately.",
     tags={"luxauto/job": "freshness"},
 )
+channel_sync = dg.define_asset_job(
+    "channel_sync",
+    selection=dg.AssetSelection.assets(*CHANNEL_ASSETS),
+    description="Bring one connected channel and our stock together: its orders, its listings, its drift, its stock.",
+    tags={"luxauto/job": "channel_sync"},
+)
 
-JOBS = [daily_close, nightly_forecast, replenishment, freshness]
+
+class Touched(dg.Config):
+    """Messages of one channel, by their ids in the inbox. What they are about is for whoever looks at the run."""
+
+    channel: str
+    messages: list[int]
+    keys: list[str]
+    orders: list[str]
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1, delay=2))
+def work_on_messages(context: dg.OpExecutionContext, config: Touched, store: dg.ResourceParam[BrandStore]) -> None:
+    """Look again at what a channel's messages are about, and bring what moved to every channel."""
+    from assets.inventory.inbox import work
+
+    worked = work(store, config.channel, config.messages)
+    for note in worked.notes:
+        context.log.info(f"{config.channel}: {note}")
+    counts = {"processed": worked.processed, "put_off": worked.put_off, "troubled": worked.troubled}
+    context.log.info(f"{counts}; SKUs {', '.join(sorted(worked.skus)) or 'none'}")
+
+
+@dg.job(tags={"luxauto/job": "channel_inbox_sync"})
+def channel_inbox_sync() -> None:
+    """Work on messages that a connected channel has sent."""
+    work_on_messages()
+
+
+class Skus(dg.Config):
+    """SKUs whose available units have changed for no order's sake."""
+
+    skus: list[str]
+
+
+@dg.op
+def publish_skus(context: dg.OpExecutionContext, config: Skus, store: dg.ResourceParam[BrandStore]) -> None:
+    """Release what has expired, and bring these SKUs to every channel. A channel that fails stops no other."""
+    from assets.inventory.channel_sync import Order, sync
+
+    reports = sync(store, Order(skus=tuple(config.skus), actor="expiry"), tell=context.log.info)
+    failed = {report.channel: report.error for report in reports if report.error is not None}
+    if failed:
+        raise dg.Failure("; ".join(f"{name}: {error}" for name, error in failed.items()))
+
+
+@dg.job(tags={"luxauto/job": "stock_publication"})
+def stock_publication() -> None:
+    """Bring some SKUs to every connected channel."""
+    publish_skus()
+
+
+JOBS = [
+    daily_close,
+    nightly_forecast,
+    replenishment,
+    freshness,
+    channel_sync,
+    channel_inbox_sync,
+    stock_publication,
+]

@@ -19,7 +19,7 @@ from typing import TextIO
 import polars as pl
 
 from luxauto_pipelines.instance import MODULE, child_environment
-from luxauto_pipelines.jobs import DAILY_ASSETS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings
 from resources.store.brand_store import BrandStore
@@ -162,7 +162,8 @@ class _Graph:
         from luxauto_pipelines.definitions import defs
 
         graph = defs.resolve_asset_graph()
-        keys = graph.get_all_asset_keys()
+        # What is made of a channel is asked of the channel, not of the store.
+        keys = graph.get_all_asset_keys() - {dg.AssetKey(name) for name in CHANNEL_ASSETS}
         with dg.DagsterInstance.get() as instance:
             events = {key: instance.get_latest_materialization_event(key) for key in keys}
             daily = {

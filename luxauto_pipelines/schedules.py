@@ -2,12 +2,15 @@
 
 import dagster as dg
 
-from luxauto_pipelines.jobs import daily_close, freshness, nightly_forecast
+from assets.partitions import keep_channels
+from luxauto_pipelines.jobs import CHANNEL_TAG, channel_sync, daily_close, freshness, nightly_forecast
 from resources.settings import Settings
+from resources.store.brand_store import BrandStore
+from resources.store.connections import read_connections
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Daily close, nightly forecast and the freshness check, in the brand's time zone."""
+    """Daily close, nightly forecast and the freshness check, in the brand's time zone; and each channel's sync by the hour."""
     running = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
     zone = settings.current.timezone
 
@@ -26,8 +29,27 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         ended = (context.scheduled_execution_time.astimezone(ZoneInfo(zone)) - timedelta(days=1)).date().isoformat()
         return dg.RunRequest(run_key=ended, partition_key=ended)
 
+    @dg.schedule(
+        job=channel_sync,
+        cron_schedule="10 * * * *",
+        execution_timezone="UTC",
+        default_status=running,
+        name="channel_sync_schedule",
+        description="Ten minutes past every hour, bring each connected channel and our stock together.",
+    )
+    def sync_every_channel(
+        context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[BrandStore]
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        with store.read() as (connection, brand):
+            names = [channel.name for channel in read_connections(connection, brand, store.vault)]
+        keep_channels(context.instance, names)
+        hour = context.scheduled_execution_time.strftime("%Y-%m-%dT%H")
+        requests = [dg.RunRequest(f"{name}-{hour}", partition_key=name, tags={CHANNEL_TAG: name}) for name in names]
+        return requests or dg.SkipReason("no channel is connected")
+
     return [
         close_yesterday,
+        sync_every_channel,
         dg.ScheduleDefinition(
             name="nightly_forecast_schedule",
             job=nightly_forecast,

@@ -5,6 +5,7 @@ import json
 import dagster as dg
 
 from assets.inventory.levels import low_stock
+from luxauto_pipelines.channel_sensors import build_channel_sensors
 from luxauto_pipelines.jobs import replenishment
 from resources.settings import Settings
 from resources.store.brand_store import BrandStore
@@ -16,7 +17,7 @@ WEBHOOK_INTERVAL_SECONDS = 5
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """The low-stock sensor, and the one that looks after workflows."""
+    """The low-stock sensor, those of connected channels, and those that look after workflows and webhooks."""
     running = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -29,7 +30,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     def low_stock_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
         return evaluate(context.cursor, store)
 
-    return [low_stock_sensor, workflow_reconciler, webhook_deliveries]
+    return [low_stock_sensor, *build_channel_sensors(settings), workflow_reconciler, webhook_deliveries]
 
 
 @dg.sensor(

@@ -76,6 +76,7 @@ class Vault:
 
     def _make(self) -> None:
         """Put a new key there at once and whole, unless another process has just done so."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(f"{KEY_FILE}.{uuid.uuid4().hex}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -7,7 +7,7 @@ A unit is given away where it lies. Units of all places that the same channels s
 out among the channels that sell from it. So no two channels are given the same unit, whatever places they have in common.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Scarcity:
     numbered: sku. Single pieces, whatever the rule: they go to one channel, the listed one of the highest priority.
     rule: priority gives all to the listed channel of the highest priority that sells from where the units lie; pro_rata
         splits by weight; shared lets every channel show everything.
-    scarce_at: units that all listed channels together could sell, at or below which the rule holds.
+    scarce_at: units that all channels together could sell, at or below which the rule holds.
     """
 
     channels: pl.DataFrame
@@ -48,7 +48,7 @@ class Scarcity:
 
 
 @dataclass(frozen=True)
-class Place:
+class Lying:
     """Where the units lie.
 
     levels: sku, location, units (what can be relied on; below 0 where units are owed).
@@ -61,100 +61,83 @@ class Place:
     places: pl.DataFrame
 
 
+def candidates(available: Iterable[pl.DataFrame], parts: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
+    """The numbered and the scarce SKUs, and the bundles made of them: sku.
+
+    available: sku, pooled (units that all channels together could sell). parts: bundle, component, units, down to what is no
+    bundle.
+    """
+    scarce = [rows.filter(pl.col("pooled") <= scarcity.scarce_at).select("sku") for rows in available]
+    found = pl.concat([*(scarce if scarcity.rule != "shared" else []), scarcity.numbered.select("sku")]).unique()
+    made_of_it = parts.join(found, left_on="component", right_on="sku", how="semi").select(sku="bundle")
+    return pl.concat([found, made_of_it]).unique()
+
+
 def exclusive_shares(
-    offers: Sequence[pl.LazyFrame], place: Place, parts: pl.DataFrame, scarcity: Scarcity
+    offers: pl.DataFrame, few: pl.DataFrame, lying: Lying, parts: pl.DataFrame, scarcity: Scarcity
 ) -> pl.DataFrame:
     """The exclusive SKUs and what each channel is given of them (`SHARE_SCHEMA`), a row for every channel, with 0 too.
 
-    offers: one frame a channel, each: channel, sku, available (units), room (units that rules would let it show).
+    offers: channel, sku, available (units, more than 0), pooled (units that all channels together could sell), room (units
+        that rules would let it show). few: the `candidates`; nothing else is offered.
     parts: bundle, component, units, down to what is no bundle.
 
     Exclusive are numbered SKUs, SKUs that are scarce while a rule shares them out, and bundles of any of those: a bundle can
     be on no channel that its pieces are not on. A piece that no channel lists is given away by the listings of its bundles.
     `shares` is the same for exclusive SKUs that are linked by common pieces; one alone has its own name.
 
-    Of a numbered SKU one unit is given to one channel. The sum that is given never exceeds what the listed channels together
-    could sell, nor a channel's own `available`. A channel whose rule leaves no room for a SKU is passed over.
+    Of a numbered SKU one unit is given to one channel. The sum that is given never exceeds what all channels together could
+    sell, nor a channel's own `available`. A channel whose rule leaves no room for a SKU is passed over.
     """
-    skus = _candidates(offers, parts, scarcity)
-    # Listings and offers hold a row for everything on sale: all that follows is of the few that matter.
-    listing = _listing(scarcity.listed.join(skus, on="sku", how="semi"), parts, scarcity.channels)
-    matter = [offer.filter(pl.col("available") > 0).join(skus.lazy(), on="sku", how="semi") for offer in offers]
-    wanted = pl.concat(pl.collect_all(matter))
-    bundles = parts["bundle"].unique().implode()
-    single, bundle = wanted.filter(~pl.col("sku").is_in(bundles)), wanted.filter(pl.col("sku").is_in(bundles))
-    given = _given(single, listing, place, scarcity)
+    listed = scarcity.listed.lazy().select("channel", "sku")
+    # These hold a row for everything there is. All that follows is of the few that matter.
+    whole = [table.join(few.lazy(), on="sku", how="semi") for table in (listed, lying.levels)]
+    listed, levels = pl.collect_all(whole)
+    listing = _listing(listed, parts, scarcity)
+    bundle = pl.col("sku").is_in(parts["bundle"].unique().implode())
+    given = _given(offers.filter(~bundle), listing, levels, lying, scarcity)
     linked = parts.join(given, left_on="component", right_on="sku", how="semi")
     # A bundle is looked at after its pieces: it can only be where they are.
-    given = pl.concat([given, _given_bundles(_held(bundle, linked, given), listing, scarcity)])
-    everywhere = given.select("sku").unique().join(place.places.select("channel").unique(), how="cross")
+    built = _given_bundles(_held(offers.filter(bundle), linked, given), listing, scarcity)
+    given = pl.concat([given, built])
+    everywhere = given.select("sku").unique().join(lying.places.select("channel").unique(), how="cross")
     return (
         everywhere.join(given, on=["channel", "sku"], how="left")
         .join(_links(linked), on="sku", how="left")
         .select("channel", "sku", pl.col("given").fill_null(0), pl.coalesce("shares", "sku").alias("shares"))
+        .sort("channel", "sku")
     )
 
 
-def _candidates(offers: Sequence[pl.LazyFrame], parts: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
-    """SKUs that may be exclusive, some too many: sku.
-
-    What all can sell together is less than what one can only where a place owes units, and then somebody has none at all.
-    """
-    few = [offer.filter(pl.col("available") <= scarcity.scarce_at).select("sku") for offer in offers]
-    scarce = pl.collect_all(few) if scarcity.rule != "shared" else []
-    found = pl.concat([*scarce, scarcity.numbered.select("sku")]).unique()
-    made_of_it = parts.join(found, left_on="component", right_on="sku", how="semi").select(sku="bundle")
-    return pl.concat([found, made_of_it]).unique()
-
-
-def _listing(listed: pl.DataFrame, parts: pl.DataFrame, channels: pl.DataFrame) -> pl.DataFrame:
+def _listing(listed: pl.DataFrame, parts: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
     """Which channel could sell which SKU, and its rank: channel, sku, priority, weight."""
-    listed = listed.select("channel", "sku").unique()
+    listed = listed.unique()
     inside = listed.join(parts.select(sku="bundle", component="component"), on="sku").select("channel", sku="component")
     by_bundles = inside.join(listed, on="sku", how="anti").unique()
-    return pl.concat([listed, by_bundles]).join(channels.select("channel", "priority", "weight"), on="channel")
+    ranks = scarcity.channels.select("channel", "priority", "weight")
+    return pl.concat([listed, by_bundles]).join(ranks, on="channel")
 
 
-def _given(offers: pl.DataFrame, listing: pl.DataFrame, place: Place, scarcity: Scarcity) -> pl.DataFrame:
+def _given(
+    offers: pl.DataFrame, listing: pl.DataFrame, levels: pl.DataFrame, lying: Lying, scarcity: Scarcity
+) -> pl.DataFrame:
     """The exclusive SKUs that are no bundles: channel (null where none can take it), sku, given."""
-    skus = offers.select("sku").unique()
-    listing = listing.join(skus, on="sku", how="semi")
-    levels = place.levels.join(skus.lazy(), on="sku", how="semi").collect()
-    beyond = place.beyond.join(skus, on="sku", how="semi")
-    exclusive = _exclusive(_pooled(levels, beyond, place.places, listing), scarcity)
+    exclusive = _exclusive(offers, scarcity)
     takers = _takers(offers, listing, exclusive)
-    claims = _pools(levels, beyond, place.places).join(takers, on=["sku", "channel"])
+    claims = _pools(levels, lying.beyond, lying.places).join(takers, on=["sku", "channel"])
     return _cut(exclusive, takers, _split(claims, scarcity))
 
 
-def _pooled(levels: pl.DataFrame, beyond: pl.DataFrame, places: pl.DataFrame, listing: pl.DataFrame) -> pl.DataFrame:
-    """What all channels that list a SKU could sell together: sku, pooled. Debts of other places count against the limit."""
-    reached = listing.join(places, on="channel").select("sku", "location", reached=True).unique()
-    here, units = pl.col("reached").fill_null(False), pl.col("units")
-    sums = (
-        levels.join(reached, on=["sku", "location"], how="left")
-        .group_by("sku")
-        .agg(
-            inside=pl.when(here).then(units).otherwise(0).sum(),
-            owed=pl.when(here).then(0).otherwise(units.clip(None, 0)).sum(),
-        )
-    )
-    more = (pl.col("limit") + pl.col("owed").fill_null(0)).clip(0).fill_null(0)
-    found = sums.join(beyond, on="sku", how="full", coalesce=True)
-    return found.select("sku", pooled=(pl.col("inside").fill_null(0) + more).clip(0))
-
-
-def _exclusive(pooled: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
-    """The exclusive ones among them: sku, pooled (at most 1 of a numbered one), numbered."""
+def _exclusive(offers: pl.DataFrame, scarcity: Scarcity) -> pl.DataFrame:
+    """The SKUs that are exclusive by themselves: sku, most (units to give away, at most 1 of a numbered one), numbered."""
     numbered = pl.col("sku").is_in(scarcity.numbered["sku"].implode())
     scarce = pl.col("pooled") <= scarcity.scarce_at if scarcity.rule != "shared" else pl.lit(False)
-    return pooled.filter(numbered | scarce).select(
-        "sku", pooled=pl.when(numbered).then(pl.col("pooled").clip(None, 1)).otherwise("pooled"), numbered=numbered
-    )
+    most = pl.when(numbered).then(pl.col("pooled").clip(0, 1)).otherwise(pl.col("pooled").clip(0))
+    return offers.filter(numbered | scarce).select("sku", most=most, numbered=numbered).unique()
 
 
 def _takers(offers: pl.DataFrame, listing: pl.DataFrame, exclusive: pl.DataFrame) -> pl.DataFrame:
-    """Who can be given what, best first; only the best for a numbered SKU: channel, sku, available, pooled, rank."""
+    """Who can be given what, best first; only the best for a numbered SKU. With the columns of all three."""
     found = offers.filter(pl.col("room") > 0).join(exclusive, on="sku").join(listing, on=["channel", "sku"])
     found = found.sort("sku", *_BEST)
     return found.filter(~pl.col("numbered") | pl.col("sku").is_first_distinct())
@@ -201,7 +184,7 @@ def _cut(exclusive: pl.DataFrame, takers: pl.DataFrame, given: pl.DataFrame) -> 
     found = found.with_columns(given=pl.min_horizontal(pl.col("given").fill_null(0), "available"))
     upto = pl.col("given").cum_sum().over("sku")
     before = upto - pl.col("given")
-    cut = found.with_columns(given=pl.min_horizontal(upto, "pooled") - pl.min_horizontal(before, "pooled"))
+    cut = found.with_columns(given=pl.min_horizontal(upto, "most") - pl.min_horizontal(before, "most"))
     nobody = exclusive.join(cut, on="sku", how="anti").select(pl.lit(None, pl.String).alias("channel"), "sku", given=0)
     return pl.concat([cut.select("channel", "sku", "given"), nobody.cast({"given": pl.Int64})])
 
@@ -215,6 +198,7 @@ def _held(bundles: pl.DataFrame, linked: pl.DataFrame, given: pl.DataFrame) -> p
     return bundles.join(most, on=["channel", "sku"], how="left").select(
         "channel",
         "sku",
+        "pooled",
         available=pl.min_horizontal("available", "most"),
         room=pl.min_horizontal("room", "most"),
         linked=pl.col("most").is_not_null(),
@@ -227,11 +211,10 @@ def _given_bundles(offers: pl.DataFrame, listing: pl.DataFrame, scarcity: Scarci
     Those of exclusive pieces are where their pieces are. Others are scarce only together: nobody knows which unit of which
     place goes into one, so that no more is shared out than the worst placed taker could sell.
     """
-    pooled = offers.group_by("sku").agg(pooled=pl.col("available").max())
-    exclusive = _exclusive(pooled, scarcity)
+    exclusive = _exclusive(offers, scarcity)
     takers = _takers(offers, listing, exclusive)
     least = pl.col("available").min().over("sku")
-    claims = takers.with_columns(units=pl.min_horizontal(least, "pooled"), pool=pl.lit(""))
+    claims = takers.with_columns(units=pl.min_horizontal(least, "most"), pool=pl.lit(""))
     apart = _cut(exclusive, takers, _split(claims, scarcity))
     follows = pl.col("linked") & ~pl.col("sku").is_in(scarcity.numbered["sku"].implode())
     along = offers.filter(follows).select("channel", "sku", given="available")

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.inventory.levels import ALERTS_WANTED, day_after_last_movement, low_stock
-from assets.inventory.reorder import REORDER_SCHEMA, ReorderPolicy, reorder_plan
+from assets.inventory.reorder import REORDER_SCHEMA, ReorderPolicy, order_needs, reorder_plan
 from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
 from resources.store.brand_store import BrandStore
@@ -112,25 +112,7 @@ def purchase_orders(
     store: dg.ResourceParam[BrandStore], reorder_plan: pl.DataFrame, catalog: pl.DataFrame, sku_costs: pl.DataFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Drafts, one a supplier, of what the plan recommends; what an open order already brings is not ordered again."""
-    unit_costs = (
-        sku_costs.sort("valid_from")
-        .group_by("sku")
-        .last()
-        .select("sku", unit_cost_minor="cost_minor", currency="currency")
-    )
-    needs = (
-        reorder_plan.filter(pl.col("recommended_quantity") > 0)
-        .join(catalog.select("sku", "supplier"), on="sku", how="left")
-        .join(unit_costs, on="sku", how="left")
-        .select(
-            "sku",
-            "supplier",
-            pl.col("recommended_quantity").alias("quantity"),
-            (pl.lit(datetime.now(UTC).date()) + pl.duration(days="lead_time_days")).cast(pl.Date).alias("expected_on"),
-            "unit_cost_minor",
-            "currency",
-        )
-    )
+    needs = order_needs(reorder_plan, catalog, sku_costs, datetime.now(UTC).date())
     with store.write() as (connection, brand):
         written = draft_orders(connection, brand, needs, reorder_plan.select("sku", "on_order"))
         frame = read_orders(connection, brand)

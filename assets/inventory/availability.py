@@ -7,11 +7,12 @@ that are too few for all (`allocation`), and what a channel shows now (`publicat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 import polars as pl
 
-from assets.inventory.allocation import Place, Scarcity, exclusive_shares
+from assets.inventory.allocation import Lying, Scarcity, candidates, exclusive_shares
 
 AVAILABLE_SCHEMA: dict[str, pl.DataType] = {
     "channel": pl.String(),
@@ -20,6 +21,7 @@ AVAILABLE_SCHEMA: dict[str, pl.DataType] = {
     "counted": pl.Boolean(),
     "stock": pl.Int64(),
     "promised_beyond": pl.Int64(),
+    "pooled": pl.Int64(),
 }
 CUTS = pl.Enum(["", "uncounted", "allocated", "cap", "buffer", "beyond_stock"])
 TARGET_SCHEMA: dict[str, pl.DataType] = {
@@ -69,6 +71,11 @@ class Stock:
         _require("places", self.places, PLACE_COLUMNS)
         _once("supply", self.supply, ["sku"])
 
+    @cached_property
+    def parts(self) -> pl.DataFrame:
+        """The bundles down to what is no bundle: bundle, component, units."""
+        return resolved(self.bundles)
+
 
 def available_to_sell(stock: Stock) -> pl.DataFrame:
     """What each channel could sell of each SKU that has a level, a supply or components (`AVAILABLE_SCHEMA`).
@@ -81,17 +88,18 @@ def available_to_sell(stock: Stock) -> pl.DataFrame:
     - promised_beyond: the part of `available` that is not in stock.
     - counted: whether the stock is known. It is where one of the channel's places was counted, where none of them ever had
       the SKU and another place was counted (none is there), and where the SKU is made to order or on pre-order (it starts
-      from none). The other numbers are null where it is not. A place that was never counted adds nothing, and takes away
+      from none). The numbers above are null where it is not. A place that was never counted adds nothing, and takes away
       what it owes. A bundle is counted where all its components are.
+    - pooled: what all channels could sell together, the same on each of them; null where nobody counted it.
 
-    By channel. Raises InvalidBundle for bundles that contain themselves.
+    Raises InvalidBundle for bundles that contain themselves.
     """
     reaches = _reaches(stock.places)
-    parts = resolved(stock.bundles)
-    single = _singles(stock, list(reaches)).filter(~pl.col("sku").is_in(parts["bundle"].unique().implode()))
-    wide = pl.concat([single, _bundles(parts, single, len(reaches))])
-    reach_of = {channel: number for number, channels in enumerate(reaches.values()) for channel in channels}
-    long = [_of_channel(wide, channel, reach_of[channel]) for channel in sorted(reach_of)]
+    single = _singles(stock, list(reaches))
+    if stock.parts.height:
+        single = single.filter(~pl.col("sku").is_in(stock.parts["bundle"].unique().implode()))
+    wide = pl.concat([single, _bundles(stock.parts, single, len(reaches))])
+    long = [_of_channel(wide, channel, n) for n, channels in enumerate(reaches.values()) for channel in channels]
     return pl.concat(long) if long else pl.DataFrame(schema=AVAILABLE_SCHEMA)
 
 
@@ -111,12 +119,16 @@ def targets(stock: Stock, available: pl.DataFrame, rules: pl.DataFrame, scarcity
     """
     _require("rules", rules, RULE_COLUMNS, at_least={"buffer": 0, "most": 0})
     _once("rules", rules, ["channel", "sku"])
-    ruled = {channel: _ruled(rows, channel, rules) for channel, rows in by_channel(available).items()}
-    if not ruled:
+    rows = by_channel(available)
+    if not rows:
         return pl.DataFrame(schema=TARGET_SCHEMA)
-    shares = exclusive_shares(_offers(ruled.values()), _places(stock), resolved(stock.bundles), scarcity)
+    held = {channel: _rules_of(channel, rules) for channel in rows}
+    few = candidates(rows.values(), stock.parts, scarcity)
+    offers = pl.concat(_offers(rows[channel], few, held[channel]) for channel in rows)
+    shares = exclusive_shares(offers, few, _lying(stock), stock.parts, scarcity)
     given = by_channel(shares)
-    return pl.concat(_wanted(rows, given.get(channel, shares.clear())) for channel, rows in ruled.items())
+    wanted = [_wanted(rows[channel], held[channel], given.get(channel, shares.clear())) for channel in rows]
+    return pl.concat(wanted)
 
 
 def by_channel(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -164,10 +176,13 @@ def _added_up(parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _reaches(places: pl.DataFrame) -> dict[tuple[str, ...], list[str]]:
-    """The distinct sets of places, and the channels that sell from each. Channels alike are reckoned only once."""
-    reaches: dict[tuple[str, ...], list[str]] = {}
-    by_channel = places.group_by("channel").agg(pl.col("location").unique().sort()).sort("channel")
-    for channel, locations in by_channel.iter_rows():
+    """The distinct sets of places and the channels that sell from each; the first is that of all places together.
+
+    Channels that sell from the same places are reckoned only once.
+    """
+    reaches: dict[tuple[str, ...], list[str]] = {tuple(places["location"].unique().sort()): []}
+    sells = places.group_by("channel").agg(pl.col("location").unique().sort()).sort("channel")
+    for channel, locations in sells.iter_rows():
         reaches.setdefault(tuple(locations), []).append(channel)
     return reaches
 
@@ -175,16 +190,15 @@ def _reaches(places: pl.DataFrame) -> dict[tuple[str, ...], list[str]]:
 def _singles(stock: Stock, reaches: Sequence[tuple[str, ...]]) -> pl.DataFrame:
     """One row a SKU that has a level or a supply: sku, and for each reach available_N, stock_N and counted_N."""
     owns = [pl.col("location").is_in(list(locations)) for locations in reaches]
-    levels = stock.levels.select("sku", "location", "counted", units=_certain()).with_columns(
-        *(pl.when(own).then("units").otherwise(0).alias(f"stock_{n}") for n, own in enumerate(owns)),
+    levels = stock.levels.lazy().select(
+        "sku",
+        "counted",
+        *(pl.when(own).then(_certain()).otherwise(0).alias(f"stock_{n}") for n, own in enumerate(owns)),
         *((own & pl.col("counted")).alias(f"counted_{n}") for n, own in enumerate(owns)),
         *(own.alias(f"seen_{n}") for n, own in enumerate(owns)),
     )
-    sums = levels.group_by("sku").agg(
-        pl.col("counted").any(),
-        pl.col("^stock_.*$").sum(),
-        pl.col("^(counted|seen)_.*$").any(),
-    )
+    any_of = pl.col("^(counted|seen).*$").any()
+    sums = levels.group_by("sku").agg(any_of, pl.col("^stock_.*$").sum()).collect()
     limits = _limits(stock, owns)
     known = pl.concat([sums, limits.join(sums, on="sku", how="anti").select("sku")], how="diagonal")
     return known.join(limits, on="sku", how="left").select(
@@ -251,47 +265,61 @@ def _of_channel(wide: pl.DataFrame, channel: str, reach: int) -> pl.DataFrame:
         pl.col(f"counted_{reach}").alias("counted"),
         stock.alias("stock"),
         (available - stock.clip(0)).clip(0).alias("promised_beyond"),
+        pl.col("available_0").alias("pooled"),
     )
 
 
-def _ruled(rows: pl.DataFrame, channel: str, rules: pl.DataFrame) -> pl.DataFrame:
-    """With `buffer` and `most` of the rule that holds."""
-    here = rules.filter(pl.col("channel").is_null() | (pl.col("channel") == channel))
-    # Of two rules, the one that names the channel comes first.
-    here = here.sort("channel", nulls_last=True)
-    named = here.filter(pl.col("sku").is_not_null()).unique("sku", keep="first", maintain_order=True)
-    general = here.filter(pl.col("sku").is_null()).select("buffer", "most").head(1)
-    buffer, most = general.row(0) if general.height else (0, None)
-    found = rows.join(named.select("sku", "buffer", "most"), on="sku", how="left", maintain_order="left")
+@dataclass(frozen=True)
+class _Rules:
+    """The rules of a channel: those that name a SKU (sku, buffer, most), and the one for all others."""
+
+    named: pl.DataFrame
+    buffer: int
+    most: int | None
+
+
+def _rules_of(channel: str, rules: pl.DataFrame) -> _Rules:
+    here = rules.filter(pl.col("channel") == channel)
+    anywhere = rules.filter(pl.col("channel").is_null())
+    named = here.filter(pl.col("sku").is_not_null())
+    others = anywhere.filter(pl.col("sku").is_not_null()).join(named, on="sku", how="anti")
+    general = [rows.filter(pl.col("sku").is_null()) for rows in (here, anywhere)]
+    buffer, most = next((rows.select("buffer", "most").row(0) for rows in general if rows.height), (0, None))
+    return _Rules(pl.concat([named, others]).select("sku", "buffer", "most"), buffer or 0, most)
+
+
+def _ruled(rows: pl.DataFrame, special: pl.DataFrame, rules: _Rules) -> pl.LazyFrame:
+    """With the columns of `special` (by SKU; buffer and most among them), which is laid over the rule for all others."""
     unnamed = pl.col("buffer").is_null()
-    return found.with_columns(
-        buffer=pl.when(unnamed).then(pl.lit(buffer, dtype=pl.Int64)).otherwise("buffer"),
-        most=pl.when(unnamed).then(pl.lit(most, dtype=pl.Int64)).otherwise("most"),
+    return (
+        rows.lazy()
+        .join(special.lazy(), on="sku", how="left", maintain_order="left")
+        .with_columns(
+            buffer=pl.when(unnamed).then(pl.lit(rules.buffer, pl.Int64)).otherwise("buffer"),
+            most=pl.when(unnamed).then(pl.lit(rules.most, pl.Int64)).otherwise("most"),
+        )
     )
 
 
-def _room() -> pl.Expr:
-    """Units that the rule would let a channel show if all were its own."""
-    return pl.min_horizontal(pl.col("available") - pl.col("buffer"), "most").clip(0)
+def _offers(rows: pl.DataFrame, few: pl.DataFrame, rules: _Rules) -> pl.DataFrame:
+    """What `exclusive_shares` looks at, of one channel."""
+    offered = rows.join(few, on="sku", how="semi").filter(pl.col("available") > 0)
+    room = pl.min_horizontal(pl.col("available") - pl.col("buffer"), "most").clip(0)
+    return _ruled(offered, rules.named, rules).select("channel", "sku", "available", "pooled", room=room).collect()
 
 
-def _offers(ruled: Iterable[pl.DataFrame]) -> list[pl.LazyFrame]:
-    """What `exclusive_shares` looks at."""
-    return [rows.lazy().select("channel", "sku", "available", room=_room()) for rows in ruled]
-
-
-def _places(stock: Stock) -> Place:
+def _lying(stock: Stock) -> Lying:
     levels = stock.levels.lazy().select("sku", "location", units=_certain())
-    return Place(levels, _beyond(stock.supply, stock.today), stock.places)
+    return Lying(levels, _beyond(stock.supply, stock.today), stock.places)
 
 
-def _wanted(rows: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+def _wanted(rows: pl.DataFrame, rules: _Rules, given: pl.DataFrame) -> pl.DataFrame:
     """The targets of one channel; `given` are the exclusive SKUs: sku, given, shares."""
-    found = rows.join(given.select("sku", "given", "shares"), on="sku", how="left", maintain_order="left")
+    special = rules.named.join(given.select("sku", "given", "shares"), on="sku", how="full", coalesce=True)
     available, buffer, most = pl.col("available"), pl.col("buffer"), pl.col("most")
     mine = pl.coalesce("given", "available")
     quantity = pl.min_horizontal(mine - buffer, most).clip(0)
-    return found.select(
+    wanted = _ruled(rows, special, rules).select(
         "channel",
         "sku",
         quantity=pl.when("counted").then(quantity),
@@ -310,6 +338,7 @@ def _wanted(rows: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
         exclusive=pl.col("given").is_not_null(),
         shares="shares",
     )
+    return wanted.collect()
 
 
 def _cut(reason: str) -> pl.Expr:

@@ -8,9 +8,10 @@ dies in between leaves a write whose outcome is unknown: the next one reads befo
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,7 @@ import polars as pl
 
 from assets.finance.money import exponent, exponents, to_decimal, to_minor
 from assets.ingestion.lines import today_in
-from assets.inventory.publication import plan
+from assets.inventory.publication import IN_STEP, plan
 from assets.inventory.shortfall import raise_shortfalls
 from assets.inventory.stock_room import compare_channels
 from resources.channels.connectors import open_connector
@@ -30,6 +31,7 @@ from resources.channels.protocol import (
     ListedItem,
     Outcome,
     PriceWrite,
+    QuotaExhausted,
     StockWrite,
     WriteResult,
 )
@@ -49,7 +51,7 @@ from resources.store.channel_items import (
     read_price_differences,
     write_shown,
 )
-from resources.store.channel_orders import Books, take_order, unmapped_orders
+from resources.store.channel_orders import Books, take_order, unmapped_orders, unmapped_skus
 from resources.store.connections import (
     ConnectedChannel,
     note_orders_seen,
@@ -58,7 +60,8 @@ from resources.store.connections import (
     read_connections,
 )
 from resources.store.locks import exclusively
-from resources.store.reservations import release_expired
+from resources.store.reservations import read_reservations, release_expired
+from resources.store.stock_keeping import read_bundles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -84,6 +87,8 @@ class Report:
     planned: list[dict[str, Any]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     refusals: list[str] = field(default_factory=list)
+    postponed: str | None = None
+    """Why orders that arrived meanwhile were left for the next sync."""
     error: str | None = None
 
 
@@ -119,20 +124,7 @@ def pull_orders(books: BrandStore, channel: ConnectedChannel, connector: Connect
 
     A few minutes are asked for again: what a vendor lists late is not missed, and what is told twice moves nothing.
     """
-    overlap = timedelta(seconds=float(channel.reached.options.get("orders_overlap_seconds", OVERLAP_SECONDS)))
-    since = (channel.orders_seen_until or channel.created_at) - overlap
-    moved: set[str] = set()
-    with books.read() as (connection, brand):
-        waiting = unmapped_orders(connection, brand, channel)
-    if waiting:
-        moved |= take_orders(books, channel, connector.read_orders(waiting), report)
-    newest = since
-    for page in connector.orders_since(since):
-        moved |= take_orders(books, channel, page, report)
-        newest = max([newest, *(order.updated_at for order in page)])
-    with books.write() as (connection, _):
-        note_orders_seen(connection, channel, newest)
-    return moved
+    return {sku for moved in _take_in_pages(books, channel, connector, report) for sku in moved}
 
 
 def take_orders(
@@ -163,19 +155,17 @@ def publish(
     *,
     skus: Iterable[str] | None = None,
     reread: bool = True,
+    declined: set[tuple[str, int]] | None = None,
 ) -> int:
     """Read what the channel shows (all, or these SKUs), and write what differs. Returns how many writes were sent.
 
     One process at a time does this for a channel: of two that plan at once, the slower would write what is no longer true.
+    `declined`: keys and quantities that the channel has said no to. They are not sent again, and more are added.
     """
     with exclusively(books, f"channel:{channel.name}", wait=True):
         if reread:
             read_channel(books, channel, connector, report, skus)
-        if order.dry_run:
-            with books.read() as (connection, brand):
-                report.planned += _planned(connection, brand, books, channel, order, skus).to_dicts()
-            return 0
-        sent = _publish_stock(books, channel, connector, order, report, skus)
+        sent = _publish_stock(books, channel, connector, order, report, skus, set() if declined is None else declined)
         return sent + (_publish_prices(books, channel, connector, order, report, skus) if order.prices else 0)
 
 
@@ -188,12 +178,7 @@ def read_channel(
 ) -> None:
     """Read everything on sale, or these SKUs, and keep what is shown. Writes that can now be seen are settled."""
     read_at = datetime.now(UTC)
-    if skus is None:
-        items = [item for page in connector.list_items() for item in page]
-    else:
-        with books.read() as (connection, _):
-            known = listed_items(connection, channel, keys_of(connection, channel, skus))
-        items = connector.read_items(known) if known else []
+    items = _look(books, channel, connector, skus)
     keep_items(books, channel, items, read_at, report, complete=skus is None)
 
 
@@ -207,10 +192,9 @@ def keep_items(
     complete: bool = False,
 ) -> None:
     """Keep what was read of the channel."""
-    rows = pl.DataFrame([_row(item) for item in items], schema=SHOWN).unique("key", keep="last", maintain_order=True)
     with books.write() as (connection, brand):
-        gone = write_shown(connection, brand, channel, rows, read_at, complete=complete)
-    report.items += rows.height
+        gone = write_shown(connection, brand, channel, _rows(items), read_at, complete=complete)
+    report.items += len({item.key for item in items})
     report.gone += gone
 
 
@@ -226,7 +210,9 @@ class _Sync:
         self._named = [c for c in self._channels if not order.channels or c.name in order.channels]
         self._reports = {channel.name: Report(channel.name) for channel in self._channels}
         self._connectors: dict[str, Connector] = {}
-        self._moved: set[str] = set(order.skus or ())
+        self._moved: set[str] = set()
+        self._read: dict[str, set[str]] = defaultdict(set)
+        self._declined: dict[str, set[tuple[str, int]]] = defaultdict(set)
 
     def __enter__(self) -> "_Sync":
         return self
@@ -236,44 +222,89 @@ class _Sync:
             connector.close()
 
     def run(self) -> list[Report]:
-        if not self._order.dry_run:
-            with self._books.write() as (connection, brand):
-                now = datetime.now(UTC)
-                release_expired(connection, brand, now, today_in(self._books.settings.current.timezone, now))
+        if self._order.dry_run:
+            self._preview()
+            return [self._reports[channel.name] for channel in self._named]
+        self._release()
         self._pull()
         for number in range(ROUNDS):
-            sent = sum(self._publish(channel, number) for channel in self._channels)
-            if self._order.dry_run or not sent:
+            if not sum(self._publish(channel, is_first=number == 0) for channel in self._channels):
                 break
             self._pull()
-        named = {channel.name for channel in self._named}
-        reports = [report for report in self._reports.values() if report.channel in named or report.items]
-        if not self._order.dry_run:
-            self._note(reports)
-        return reports
+        return self._note()
+
+    def _preview(self) -> None:
+        """What would be written, by what the channels show now. All of it is undone: nothing is kept of what was read."""
+        whole = self._order.skus is None
+        skus = None if whole else self._with_sets(set(self._order.skus or ()))
+        read: dict[str, tuple[datetime, list[ListedItem]]] = {}
+        for channel in self._named:
+            self._tell(f"{channel.name}: stock")
+            now, nothing = datetime.now(UTC), None
+            items = self._at(channel, lambda c, con, _: _look(self._books, c, con, skus), nothing)
+            if items is not None:
+                read[channel.name] = now, items
+        with self._books.write() as (connection, brand), _undone(connection):
+            now = datetime.now(UTC)
+            release_expired(connection, brand, now, today_in(self._books.settings.current.timezone, now))
+            seen = [channel for channel in self._named if channel.name in read]
+            for channel in seen:
+                report, (at, items) = self._reports[channel.name], read[channel.name]
+                report.items = len({item.key for item in items})
+                report.gone = write_shown(connection, brand, channel, _rows(items), at, complete=whole)
+            for channel in seen:
+                rows = _planned(connection, brand, self._books, channel, self._order, skus)
+                self._reports[channel.name].planned = rows.to_dicts()
+
+    def _release(self) -> None:
+        """End the promises whose time is over. Their SKUs have moved, as if by an order."""
+        with self._books.write() as (connection, brand):
+            now = datetime.now(UTC)
+            over = read_reservations(connection, brand).filter(pl.col("expires_at") <= now)
+            self._moved |= set(over["sku"])
+            release_expired(connection, brand, now, today_in(self._books.settings.current.timezone, now))
 
     def _pull(self) -> None:
-        if self._order.dry_run:
-            return
+        def step(channel: ConnectedChannel, connector: Connector, report: Report) -> None:
+            # What has moved before an error has moved, and is told to the others.
+            for moved in _take_in_pages(self._books, channel, connector, report):
+                self._moved |= moved
+
         for channel in self._named:
             self._tell(f"{channel.name}: orders")
-            nothing: set[str] = set()
-            self._moved |= self._at(channel, lambda c, con, rep: pull_orders(self._books, c, con, rep), nothing)
+            self._at(channel, step, None)
         with self._books.write() as (connection, brand):
             raise_shortfalls(connection, brand)
 
-    def _publish(self, channel: ConnectedChannel, number: int) -> int:
-        is_whole = channel in self._named and self._order.skus is None
-        skus = None if is_whole else sorted(self._moved)
+    def _publish(self, channel: ConnectedChannel, *, is_first: bool) -> int:
+        is_named = channel in self._named
+        is_whole = is_named and self._order.skus is None
+        named = set(self._order.skus or ()) if is_named else set()
+        skus = None if is_whole else self._with_sets(self._moved | named)
         if skus is not None and not skus:
             return 0
         self._tell(f"{channel.name}: stock")
+        order = self._order if is_named else replace(self._order, repair=False, prices=False)
+        # Prices are compared with what was read, which is read once.
+        order = order if is_first else replace(order, prices=False)
+        unread = set(skus or ()) - self._read[channel.name]
+        self._read[channel.name] |= unread
 
         def step(channel: ConnectedChannel, connector: Connector, report: Report) -> int:
-            fresh = number == 0
-            return publish(self._books, channel, connector, self._order, report, skus=skus, reread=fresh)
+            reread, declined = is_first or bool(unread), self._declined[channel.name]
+            return publish(self._books, channel, connector, order, report, skus=skus, reread=reread, declined=declined)
 
         return self._at(channel, step, 0)
+
+    def _with_sets(self, skus: set[str]) -> list[str]:
+        """These, the sets that they are part of, and whatever else shares pieces with those."""
+        found = set(skus)
+        if found:
+            with self._books.read() as (connection, brand):
+                parts = read_bundles(connection, brand).select("bundle", "component").rows()
+            while more := {sku for part in parts if found.intersection(part) for sku in part} - found:
+                found |= more
+        return sorted(found)
 
     def _at(
         self, channel: ConnectedChannel, step: Callable[[ConnectedChannel, Connector, Report], _T], otherwise: _T
@@ -290,12 +321,53 @@ class _Sync:
             report.error = str(error)
             return otherwise
 
-    def _note(self, reports: Iterable[Report]) -> None:
-        by_name = {channel.name: channel for channel in self._channels}
+    def _note(self) -> list[Report]:
+        """The reports of channels that were named, or told of something; what each has met is kept with it."""
+        reports = []
         with self._books.write() as (connection, brand):
-            for report in reports:
-                note_result(connection, by_name[report.channel], report.error)
-                raise_channel_alert(connection, brand, report.channel, report.error, sorted(set(report.unmapped)))
+            for channel in self._channels:
+                report = self._reports[channel.name]
+                if channel in self._named or report.items or report.error:
+                    reports.append(report)
+                # That a few SKUs could be told says nothing of what was wrong with its orders or its other items.
+                if channel in self._named or report.error:
+                    unmapped = {*report.unmapped, *unmapped_skus(connection, brand, channel)}
+                    note_result(connection, channel, report.error)
+                    raise_channel_alert(connection, brand, channel.name, report.error, sorted(unmapped))
+        return reports
+
+
+def _take_in_pages(
+    books: BrandStore, channel: ConnectedChannel, connector: Connector, report: Report
+) -> Iterator[set[str]]:
+    """Take in what has changed since orders were last seen; gives the SKUs that moved, page by page."""
+    overlap = timedelta(seconds=float(channel.reached.options.get("orders_overlap_seconds", OVERLAP_SECONDS)))
+    since = (channel.orders_seen_until or channel.created_at) - overlap
+    with books.read() as (connection, brand):
+        waiting = unmapped_orders(connection, brand, channel)
+    if waiting:
+        yield take_orders(books, channel, connector.read_orders(waiting), report)
+    newest = since
+    try:
+        for page in connector.orders_since(since):
+            yield take_orders(books, channel, page, report)
+            newest = max([newest, *(order.updated_at for order in page)])
+    except QuotaExhausted as error:
+        # A vendor that may be asked every few minutes only: what it has told is kept, the rest comes with the next sync.
+        report.postponed = str(error)
+    with books.write() as (connection, _):
+        note_orders_seen(connection, channel, newest)
+
+
+def _look(
+    books: BrandStore, channel: ConnectedChannel, connector: Connector, skus: Iterable[str] | None
+) -> list[ListedItem]:
+    """What the channel shows now: everything, or what it lists of these SKUs."""
+    if skus is None:
+        return [item for page in connector.list_items() for item in page]
+    with books.read() as (connection, _):
+        known = listed_items(connection, channel, keys_of(connection, channel, skus))
+    return connector.read_items(known) if known else []
 
 
 def _publish_stock(
@@ -305,16 +377,18 @@ def _publish_stock(
     order: Order,
     report: Report,
     skus: Iterable[str] | None,
+    declined: set[tuple[str, int]],
 ) -> int:
     settle = float(channel.reached.options.get("settle_seconds", connector.settle_seconds))
     with books.write() as (connection, brand):
-        rows = _planned(connection, brand, books, channel, order, skus)
+        planned = _planned(connection, brand, books, channel, order, skus)
+        rows = planned.filter([row not in declined for row in planned.select("key", "wanted").iter_rows()])
         intents = rows.rename({"shown": "expected"}).select(pl.col(name).cast(dtype) for name, dtype in INTENTS.items())
         intended = intend(connection, brand, channel, "stock", intents, order.actor, settle)
     writes = [
         StockWrite(one.key, one.sku, one.wanted, one.expected, one.handles, one.idempotency_key) for one in intended
     ]
-    unsure = _send(books, channel, "stock", intended, connector.write_stock(writes), report)
+    unsure = _send(books, channel, "stock", intended, connector.write_stock(writes), report, declined=declined)
     if unsure:
         read_at = datetime.now(UTC)
         with books.read() as (connection, _):
@@ -347,7 +421,7 @@ def _publish_prices(
         )
         for one in intended
     ]
-    _send(books, channel, "price", intended, connector.write_prices(writes), report, currencies)
+    _send(books, channel, "price", intended, connector.write_prices(writes), report, currencies=currencies)
     return len(intended)
 
 
@@ -363,7 +437,8 @@ def _planned(
     compared = compare_channels(connection, brand, books.settings, overwrite=order.repair)
     mine = _narrowed(compared.filter(pl.col("channel") == channel.name), skus)
     if not order.dry_run:
-        agree(connection, channel, mine.filter(pl.col("shown") == pl.col("wanted"))["key"].to_list())
+        # Of one that waits for a write to take effect it is not known yet what it will show.
+        agree(connection, channel, mine.filter(pl.col("state").is_in(IN_STEP))["key"].to_list())
     return plan(mine)
 
 
@@ -374,7 +449,9 @@ def _send(
     intended: Sequence[Intended],
     answers: Iterable[list[WriteResult]],
     report: Report,
+    *,
     currencies: dict[str, str] | None = None,
+    declined: set[tuple[str, int]] | None = None,
 ) -> list[str]:
     """Note what becomes of each write as the answers come. Returns keys that have to be read back now."""
     waiting = {one.key: one for one in intended}
@@ -389,6 +466,7 @@ def _send(
             for one, result in results:
                 report.outcomes[result.outcome.value] += 1
                 if result.outcome in (Outcome.refused, Outcome.ignored):
+                    (set() if declined is None else declined).add((one.key, one.wanted))
                     report.refusals.append(f"{one.sku}: {result.detail or result.outcome.value}")
                 unsure += [one.key] if result.outcome in _READ_BACK else []
     except ChannelError:
@@ -406,8 +484,24 @@ def _in_minor(result: WriteResult, currencies: dict[str, str] | None) -> WriteRe
     return WriteResult(result.key, result.outcome, shown, result.detail)
 
 
+@contextmanager
+def _undone(connection: "Connection") -> Iterator[None]:
+    """Whatever is written inside is taken back."""
+    inner = connection.begin_nested()
+    try:
+        yield
+    finally:
+        inner.rollback()
+
+
 def _narrowed(rows: pl.DataFrame, skus: Iterable[str] | None) -> pl.DataFrame:
     return rows if skus is None else rows.filter(pl.col("sku").is_in(list(skus)))
+
+
+def _rows(items: Iterable[ListedItem]) -> pl.DataFrame:
+    """The columns SHOWN; of an item that was listed twice, as it was listed last."""
+    rows = pl.DataFrame([_row(item) for item in items], schema=SHOWN)
+    return rows.unique("key", keep="last", maintain_order=True)
 
 
 def _row(item: ListedItem) -> dict[str, Any]:

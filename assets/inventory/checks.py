@@ -1,40 +1,46 @@
 """Rules that stock must keep."""
 
+import polars as pl
+
 from assets.expectations import Rule, sql_check, suite
 from resources.store.stock import MOVEMENTS
 from resources.store.vocabulary import MOVEMENT_KINDS
 
-movements_suite = suite(
-    "stock_movements",
-    [
-        Rule(
-            "has_the_agreed_columns",
-            "ExpectTableColumnsToMatchSet",
-            {"column_set": list(MOVEMENTS), "exact_match": True},
-            "The columns are those that everything downstream reads.",
-        ),
-        Rule(
-            "each_movement_once",
-            "ExpectColumnValuesToBeUnique",
-            {"column": "movement_id"},
-            "No movement is there twice.",
-        ),
-        Rule("has_a_sku", "ExpectColumnValuesToNotBeNull", {"column": "sku"}, "Every movement is of a SKU."),
-        Rule(
-            "kind_is_known",
-            "ExpectColumnValuesToBeInSet",
-            {"column": "kind", "value_set": list(MOVEMENT_KINDS)},
-            "Every movement is of a known kind.",
-        ),
-        Rule(
-            "moves_something",
-            "ExpectColumnValuesToNotBeInSet",
-            {"column": "quantity", "value_set": [0]},
-            "Every movement moves at least one unit.",
-        ),
-    ],
-    partitioned=True,
-)
+
+def with_effect(movements: pl.DataFrame) -> pl.DataFrame:
+    """`moves_something`: only a first count may find nothing."""
+    return movements.with_columns(((pl.col("quantity") != 0) | (pl.col("kind") == "opening")).alias("moves_something"))
+
+
+MOVEMENT_RULES = [
+    Rule(
+        "has_the_agreed_columns",
+        "ExpectTableColumnsToMatchSet",
+        {"column_set": [*MOVEMENTS, "moves_something"], "exact_match": True},
+        "The columns are those that everything downstream reads.",
+    ),
+    Rule(
+        "each_movement_once",
+        "ExpectColumnValuesToBeUnique",
+        {"column": "movement_id"},
+        "No movement is there twice.",
+    ),
+    Rule("has_a_sku", "ExpectColumnValuesToNotBeNull", {"column": "sku"}, "Every movement is of a SKU."),
+    Rule(
+        "kind_is_known",
+        "ExpectColumnValuesToBeInSet",
+        {"column": "kind", "value_set": list(MOVEMENT_KINDS)},
+        "Every movement is of a known kind.",
+    ),
+    Rule(
+        "moves_something",
+        "ExpectColumnValuesToBeInSet",
+        {"column": "moves_something", "value_set": [True]},
+        "Every movement moves at least one unit, but for an opening, which may be a count of nothing.",
+    ),
+]
+
+movements_suite = suite("stock_movements", MOVEMENT_RULES, prepare=with_effect, partitioned=True)
 
 levels_are_sums = sql_check(
     "stock_levels",

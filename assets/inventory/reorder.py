@@ -128,6 +128,29 @@ def reorder_plan(
     return pl.DataFrame(rows, schema=REORDER_SCHEMA)
 
 
+def order_needs(plan: pl.DataFrame, catalog: pl.DataFrame, costs: pl.DataFrame, today: date) -> pl.DataFrame:
+    """What the plan recommends to order: sku, supplier, quantity, expected_on, unit_cost_minor, currency.
+
+    plan: columns REORDER_SCHEMA. catalog: sku, supplier. costs: sku, valid_from, cost_minor, currency; the latest one counts.
+    """
+    unit_costs = (
+        costs.sort("valid_from").group_by("sku").last().select("sku", unit_cost_minor="cost_minor", currency="currency")
+    )
+    return (
+        plan.filter(pl.col("recommended_quantity") > 0)
+        .join(catalog.select("sku", "supplier"), on="sku", how="left")
+        .join(unit_costs, on="sku", how="left")
+        .select(
+            "sku",
+            "supplier",
+            pl.col("recommended_quantity").alias("quantity"),
+            (pl.lit(today) + pl.duration(days="lead_time_days")).cast(pl.Date).alias("expected_on"),
+            "unit_cost_minor",
+            "currency",
+        )
+    )
+
+
 @dataclass(frozen=True)
 class _Position:
     """Units that can be sold (None if nobody counted them) and units under way."""

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 KIND = "shortfall"
+SHORTFALLS: dict[str, pl.DataType] = {"sku": pl.String(), "kind": pl.String(), "details": pl.String()}
 
 
 def raise_shortfalls(connection: "Connection", brand: int) -> list[int]:
     """Make the unresolved shortfall alerts just those that are true now. Returns their ids."""
-    levels = read_levels_by_location(connection, brand)
+    return raise_alerts(connection, brand, read_shortfalls(connection, brand), (KIND,))
+
+
+def read_shortfalls(connection: "Connection", brand: int) -> pl.DataFrame:
+    """What is short now (see `shortfalls`). A SKU that nobody ever counted is not: its level is only a difference."""
+    levels = read_levels_by_location(connection, brand).filter(pl.col("counted").any().over("sku"))
     if not levels.filter(pl.col("on_hand") < pl.col("reserved")).height:
-        none = pl.DataFrame(schema={"sku": pl.String(), "kind": pl.String(), "details": pl.String()})
-        return raise_alerts(connection, brand, none, (KIND,))
-    short = shortfalls(levels, read_supply(connection, brand), on_order(connection, brand))
-    return raise_alerts(connection, brand, short, (KIND,))
+        return pl.DataFrame(schema=SHORTFALLS)
+    return shortfalls(levels, read_supply(connection, brand), on_order(connection, brand))
 
 
 def shortfalls(levels: pl.DataFrame, supply: pl.DataFrame, coming: pl.DataFrame) -> pl.DataFrame:
@@ -45,14 +49,17 @@ def shortfalls(levels: pl.DataFrame, supply: pl.DataFrame, coming: pl.DataFrame)
         spare = {row["location"]: row["free"] for row in rows.to_dicts() if row["free"] > 0}
         details = {"short": short, "owed_at": owed, "remedies": _remedies(short, spare, arriving.get(sku, 0))}
         found.append({"sku": sku, "kind": KIND, "details": json.dumps(details)})
-    schema = {"sku": pl.String(), "kind": pl.String(), "details": pl.String()}
-    return pl.DataFrame(found, schema=schema).sort("sku")
+    return pl.DataFrame(found, schema=SHORTFALLS).sort("sku")
 
 
 def _remedies(short: int, spare: dict[str, int], arriving: int) -> list[str]:
     """What might be done, the best first."""
-    said = [f"transfer {min(short, units)} from {place}" for place, units in sorted(spare.items(), key=lambda s: -s[1])]
-    missing = short - sum(spare.values())
+    said: list[str] = []
+    missing = short
+    for place, units in sorted(spare.items(), key=lambda item: (-item[1], item[0])):
+        if missing > 0:
+            said.append(f"transfer {min(missing, units)} from {place}")
+            missing -= units
     if missing > 0 and arriving:
         said.append(
             f"promise {min(missing, arriving)} from the purchase orders that are on their way ({arriving} units)"

@@ -1,65 +1,63 @@
-"""Whether a webhook is from the channel it says: one verifier a channel, over the raw body.
+"""Who may send to `/webhooks/{channel}`: the connected channel or kind of that name, and the secret that its messages bear.
 
-Belongs here: how each channel signs, and which header numbers its messages. Does not belong here: what a message means.
+Belongs here: finding both. Does not belong here: how a kind signs (`resources/channels/senders`), or what a message means.
 """
 
-import base64
-import hashlib
-import hmac
 import os
-from collections.abc import Callable, Mapping
+import re
 from dataclasses import dataclass
-from enum import StrEnum
 
-Headers = Mapping[str, str]
-
-
-class WebhookChannel(StrEnum):
-    """Channels that send webhooks."""
-
-    woocommerce = "woocommerce"
-    shopify = "shopify"
-    amazon = "amazon"
-    ebay = "ebay"
+from resources.channels.connectors import KINDS
+from resources.channels.protocol import Connection, Sender
+from resources.channels.senders import BY_KEY, BY_QUEUE, Senders, sender_of
+from resources.store.brand_store import BrandStore
+from resources.store.connections import read_connections
 
 
 @dataclass(frozen=True)
-class Sender:
-    """How a channel signs. `verify` gets the secret, the headers (names in lower case) and the raw body.
+class Source:
+    """A channel as it is named in the address. `connection` is None for a kind of which no one channel is connected."""
 
-    `id_headers` number a message, the first that is there counts; `kept_headers` are stored with it.
-    """
-
-    verify: Callable[[bytes, Headers, bytes], bool]
-    id_headers: tuple[str, ...]
-    kept_headers: tuple[str, ...]
+    name: str
+    kind: str
+    connection: Connection | None
 
 
-def hmac_sha256_base64(header: str) -> Callable[[bytes, Headers, bytes], bool]:
-    """The verifier of a channel that sends base64(HMAC-SHA256(secret, body)) in `header`."""
-
-    def verify(secret: bytes, headers: Headers, body: bytes) -> bool:
-        expected = base64.b64encode(hmac.digest(secret, body, hashlib.sha256))
-        return hmac.compare_digest(expected, headers.get(header, "").encode("utf-8", "replace"))
-
-    return verify
-
-
-SENDERS: dict[str, Sender] = {
-    "woocommerce": Sender(
-        hmac_sha256_base64("x-wc-webhook-signature"),
-        ("x-wc-webhook-delivery-id",),
-        ("x-wc-webhook-topic", "x-wc-webhook-resource", "x-wc-webhook-event", "x-wc-webhook-id", "x-wc-webhook-source"),
-    ),
-    "shopify": Sender(
-        hmac_sha256_base64("x-shopify-hmac-sha256"),
-        ("x-shopify-event-id", "x-shopify-webhook-id"),
-        ("x-shopify-topic", "x-shopify-shop-domain", "x-shopify-api-version", "x-shopify-triggered-at"),
-    ),
-}
-"""Channels that are not here cannot be verified, so that nothing is taken from them."""
+def find_source(books: BrandStore, name: str) -> Source | None:
+    """The connected channel of this name; else the kind of this name, with its one connected channel; else None."""
+    with books.read() as (connection, brand):
+        connected = [channel.reached for channel in read_connections(connection, brand, books.vault)]
+    named = next((reached for reached in connected if reached.name == name), None)
+    if named is not None:
+        return Source(name, named.kind, named)
+    if name not in KINDS:
+        return None
+    of_kind = [reached for reached in connected if reached.kind == name]
+    return Source(name, name, of_kind[0] if len(of_kind) == 1 else None)
 
 
-def secret_of(channel: str) -> bytes | None:
-    """The channel's shared secret, from LUXAUTO_WEBHOOK_SECRET_<CHANNEL>."""
-    return (os.environ.get(f"LUXAUTO_WEBHOOK_SECRET_{channel.upper()}") or "").encode() or None
+def sender_for(books: BrandStore, source: Source, senders: Senders) -> Sender | str:
+    """What verifies the source's messages, or why nothing can."""
+    if source.kind in BY_QUEUE:
+        return f"messages of {source.name} come by their queue (SQS), which is read by the sensor channel_notifications"
+    if source.connection is not None:
+        return senders.of(books, source.connection)
+    if source.kind in BY_KEY:
+        return f"messages of {source.name} are verified through its connection: luxauto channel add NAME --kind {source.kind}"
+    return sender_of(source.kind)
+
+
+def secret_of(source: Source) -> bytes | None:
+    """From LUXAUTO_WEBHOOK_SECRET_<CHANNEL>, else the connection's; b"" where the kind shares none with us."""
+    chosen = os.environ.get(variable_of(source.name))
+    if not chosen and source.connection is not None:
+        secrets = source.connection.secrets
+        chosen = secrets.get("webhook_secret") or (secrets.get("client_secret") if source.kind == "shopify" else None)
+    if source.kind in BY_KEY:
+        return b""
+    return (chosen or "").encode() or None
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a channel's secret: what no variable's name may hold becomes `_`."""
+    return f"LUXAUTO_WEBHOOK_SECRET_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"

@@ -17,7 +17,16 @@ from typing import Any, Protocol
 import httpx2 as httpx
 import stamina
 
-from resources.channels.protocol import ChannelUnavailable, CredentialsRefused, OutcomeUnknown, RequestRefused
+from resources.channels.protocol import (
+    ChannelUnavailable,
+    CredentialsRefused,
+    OutcomeUnknown,
+    QuotaExhausted,
+    RequestRefused,
+)
+
+# A breaker keeps what failed. What was tried again and went well is nobody's concern, and must not mix with a command's output.
+stamina.instrumentation.set_on_retry_hooks([])
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _LONGEST_WAIT = 900.0
@@ -133,6 +142,8 @@ class Dial:
     timeout_seconds: float = 30.0
     concurrency: int = 4
     attempts: int = 5
+    patience_seconds: float = 30.0
+    """For how long a call waits for its rate limit, before it gives up unsent."""
 
 
 class Transport:
@@ -216,6 +227,11 @@ class Transport:
             return
         bucket = f"{self.dial.name}/{limit.bucket}"
         while (seconds := self._tools.limiter.take(bucket, limit.cost, limit.rate, limit.capacity)) > 0:
+            if seconds > self.dial.patience_seconds:
+                until = self._tools.clock.now() + timedelta(seconds=seconds)
+                raise QuotaExhausted(
+                    f"{self.dial.name}: {limit.bucket} may be called again at {until:%H:%M:%S} UTC", until
+                )
             self._tools.clock.sleep(seconds)
 
     def _lost(self, call: "_Call", error: httpx.RequestError) -> Exception:

@@ -35,6 +35,12 @@ def known_skus(connection: "Connection", brand: int, codes: Iterable[str]) -> di
     return dict(rows)
 
 
+def not_in_capitals(connection: "Connection", brand: int) -> set[str]:
+    """SKUs that are kept as somebody wrote them; ingests keep theirs in capitals."""
+    query = "SELECT sku FROM skus WHERE brand_id = :brand AND sku <> upper(sku)"
+    return set(run(connection, query, {"brand": brand}).scalars())
+
+
 def skus_by_id(connection: "Connection", ids: Iterable[int]) -> set[str]:
     """Codes of SKUs by their ids."""
     wanted = sorted(set(ids))

@@ -48,6 +48,8 @@ ITEMS: dict[str, pl.DataType] = {
     "pending_until": INSTANT,
     "policy": TEXT,
 }
+LATE = timedelta(days=1)
+"""For how long a write that was given up is still known for ours, should it take effect after all."""
 INTENTS: dict[str, pl.DataType] = {"key": TEXT, "sku": TEXT, "wanted": INT, "expected": INT, "reason": TEXT}
 """Writes that are about to be sent, of one channel. Units, or minor units of a price."""
 
@@ -136,6 +138,26 @@ def keys_of(connection: "Connection", channel: ConnectedChannel, skus: Iterable[
     return [row[0] for row in rows]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a listed thing stands: our SKU (None: mapped to none), and units as last read, as agreed upon, and not seen yet."""
+
+    sku: str | None
+    shown: int | None
+    agreed: int | None
+    pending: int | None
+
+
+def standings(connection: "Connection", channel: ConnectedChannel, keys: Iterable[str]) -> dict[str, Standing]:
+    """By key; keys that the channel never listed are left out."""
+    query = f"""
+        SELECT i.key, s.sku, i.shown, i.agreed, i.pending FROM channel_items i LEFT JOIN skus s ON s.id = i.sku_id
+        WHERE i.channel_id = :channel AND i.key IN ({among(connection, "keys")})
+    """
+    rows = fetch(connection, query, {"channel": channel.channel_id, "keys": json.dumps(list(keys))})
+    return {row[0]: Standing(*row[1:]) for row in rows}
+
+
 def read_price_differences(connection: "Connection", channel: ConnectedChannel) -> pl.DataFrame:
     """Items that show another price than the catalogue's, in its currency: columns INTENTS and currency."""
     query = """
@@ -156,15 +178,23 @@ def read_price_differences(connection: "Connection", channel: ConnectedChannel) 
 def agree(connection: "Connection", channel: ConnectedChannel, keys: Sequence[str]) -> None:
     """The channel shows what it should: from now on another value there is an edit of somebody else's."""
     for start in range(0, len(keys), 5000):
-        part = json.dumps(list(keys[start : start + 5000]))
+        within = f"channel_id = :channel AND key IN ({among(connection, 'keys')})"
+        values = {"channel": channel.channel_id, "keys": json.dumps(list(keys[start : start + 5000]))}
+        run(
+            connection,
+            f"""
+                UPDATE channel_writes SET state = 'lost', finished_at = :now
+                WHERE {within} AND field = 'stock' AND finished_at IS NULL
+            """,
+            {**values, "now": datetime.now(UTC)},
+        )
         run(
             connection,
             f"""
                 UPDATE channel_items SET agreed = shown, pending = NULL, pending_until = NULL
-                WHERE channel_id = :channel AND key IN ({among(connection, "keys")})
-                      AND (agreed IS NULL OR agreed <> shown OR pending IS NOT NULL)
+                WHERE {within} AND (agreed IS NULL OR agreed <> shown OR pending IS NOT NULL)
             """,
-            {"channel": channel.channel_id, "keys": part},
+            values,
         )
 
 
@@ -279,7 +309,10 @@ def note_not_sent(connection: "Connection", channel: ConnectedChannel, intended:
         run(connection, "UPDATE channel_writes SET state = 'not_sent', finished_at = :now WHERE id = :id", values)
         run(
             connection,
-            "UPDATE channel_items SET pending = NULL, pending_until = NULL WHERE channel_id = :channel AND key = :key",
+            """
+                UPDATE channel_items SET pending = NULL, pending_until = NULL WHERE channel_id = :channel AND key = :key
+                AND EXISTS (SELECT 1 FROM channel_writes w WHERE w.id = :id AND w.field = 'stock')
+            """,
             values,
         )
 
@@ -295,10 +328,12 @@ def save_mapping(
         insert_row(connection, "sku_mappings", row)
 
 
+# Ingests keep SKUs in capitals.
 _MAPPED = """
     coalesce((SELECT m.sku_id FROM sku_mappings m
               WHERE m.channel_id = channel_items.channel_id AND m.channel_sku = channel_items.channel_sku),
-             (SELECT s.id FROM skus s WHERE s.brand_id = channel_items.brand_id AND s.sku = channel_items.channel_sku))
+             (SELECT s.id FROM skus s WHERE s.brand_id = channel_items.brand_id AND s.sku = channel_items.channel_sku),
+             (SELECT s.id FROM skus s WHERE s.brand_id = channel_items.brand_id AND s.sku = upper(channel_items.channel_sku)))
 """
 
 
@@ -329,6 +364,34 @@ def _settle(connection: "Connection", values: dict[str, Any]) -> None:
         """,
         values,
     )
+    run(
+        connection,
+        """
+            UPDATE channel_writes SET state = 'confirmed', shown = wanted, finished_at = :read_at
+            WHERE channel_id = :channel AND field = 'price' AND finished_at IS NULL AND EXISTS (
+                SELECT 1 FROM channel_items i WHERE i.channel_id = :channel AND i.read_at = :read_at
+                AND i.key = channel_writes.key AND i.price_minor = channel_writes.wanted)
+        """,
+        values,
+    )
+    _own_late_writes(connection, values)
+
+
+def _own_late_writes(connection: "Connection", values: dict[str, Any]) -> None:
+    """What shows the value of a write that was given up lately is that write, and no edit of somebody else's."""
+    given_up = """
+        w.channel_id = :channel AND w.field = 'stock' AND w.state = 'lost' AND w.finished_at > :lately AND w.key = i.key
+        AND w.wanted = i.shown AND i.channel_id = :channel AND i.read_at = :read_at AND i.agreed <> i.shown
+    """
+    found = fetch(
+        connection,
+        f"SELECT w.id, i.id FROM channel_writes w JOIN channel_items i ON {given_up}",
+        {**values, "lately": values["read_at"] - LATE},
+    )
+    for write, item in found:
+        run(connection, "UPDATE channel_items SET agreed = shown WHERE id = :id", {"id": item})
+        late = "UPDATE channel_writes SET state = 'confirmed', shown = wanted, detail = :why, finished_at = :at WHERE id = :id"
+        run(connection, late, {"id": write, "why": "took effect after it was given up", "at": values["read_at"]})
 
 
 def _list(connection: "Connection", values: dict[str, Any]) -> None:

@@ -9,16 +9,16 @@ Belongs here: the rows of one telling, in one transaction. Does not belong here:
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from resources.channels.protocol import ChannelOrder, OrderLine
 from resources.store.bulk import as_instant, fetch, insert_row, run
 from resources.store.connections import ConnectedChannel
-from resources.store.movements import Movement, components_of, move, put_back, take_out
+from resources.store.movements import Movement, components_of, move, put_back, take_out, units_out
 from resources.store.stock_keeping import assign_pieces
 
 if TYPE_CHECKING:
@@ -58,40 +58,44 @@ class Books:
     def minor(self, amount: Decimal) -> int:
         return int((amount.scaleb(self.exponent)).to_integral_value(ROUND_HALF_EVEN))
 
+    def worth(self, units: int, unit_price_micros: int) -> int:
+        """Minor units that so many units come to."""
+        return self.minor(Decimal(unit_price_micros) * units / 1_000_000)
+
 
 def take_order(connection: "Connection", books: Books, channel: ConnectedChannel, order: ChannelOrder) -> Taken:
     """Move and book what has changed since the order was last told. An older telling than the last changes nothing.
 
-    An order that a file brought before is taken over as it is: it moved stock then.
+    An order that a file brought before is taken over as it is, since it moved stock then; what changes later, moves.
     """
     known = _known(connection, channel, order)
     if known is not None and order.updated_at < known.updated_at:
         return Taken(is_stale=True)
     taken = Taken(is_new=known is None)
-    told = {line.line_id: line for line in order.lines}
     if known is None:
         known = _write_order(connection, books, channel, order)
+    told = {line.line_id: line for line in order.lines}
+    telling = _Telling(connection, books, channel, order, known)
     lines = _lines(connection, known.id)
     booked: list[_Booking] = []
     for line_id in [*told, *(i for i in lines if i not in told)]:
-        stored = lines.get(line_id) or _write_line(connection, books, channel, known.id, told[line_id])
+        line = lines.get(line_id) or _write_line(connection, books, channel, known.id, told[line_id])
         # A line that is not told any more was taken off the order.
-        wanted = (told[line_id].taken, told[line_id].kept) if line_id in told else (0, 0)
-        if known.is_adopted:
-            _note_line(connection, stored, stored.sku_id, *wanted)
+        wanted = _wanted(told[line_id]) if line_id in told else _Wanted(0, 0, line.unit_price_micros)
+        if taken.is_new and known.is_adopted:
+            _note_line(connection, line, _map(connection, books.brand, channel, line), wanted)
             continue
-        sku = stored.sku_id or _map(connection, books.brand, channel, stored)
+        sku = line.sku_id or _map(connection, books.brand, channel, line)
         if sku is None:
-            taken.unmapped.append(stored.channel_sku or stored.title)
-            # Its money is booked all the same: the client has paid.
-            booked += _booking(stored, None, wanted[1] - stored.kept)
-            _note_line(connection, stored, None, stored.taken, wanted[1])
-            continue
-        _move_line(connection, books, channel, order, stored, sku, wanted[0] - stored.taken, taken.moved)
-        booked += _booking(stored, sku, wanted[1] - stored.kept)
-        _note_line(connection, stored, sku, *wanted)
-    if not known.is_adopted:
-        _book(connection, books, channel, order, known, booked)
+            taken.unmapped.append(line.channel_sku or line.title)
+            # It moves nothing, but its money is booked all the same: the client has paid.
+            wanted = replace(wanted, taken=line.taken)
+        else:
+            _name_booked(telling, line, sku)
+            _move_line(telling, line, sku, wanted.taken - line.taken, taken.moved)
+        booked += _bookings(books, line, sku, wanted)
+        _note_line(connection, line, sku, wanted)
+    _book(telling, booked)
     _note_order(connection, books, known.id, order)
     return taken
 
@@ -101,12 +105,24 @@ def unmapped_orders(connection: "Connection", brand: int, channel: ConnectedChan
     query = """
         SELECT DISTINCT o.external_id FROM channel_order_lines l JOIN channel_orders o ON o.id = l.channel_order_id
         WHERE l.brand_id = :brand AND l.sku_id IS NULL AND o.channel_id = :channel AND (
-            EXISTS (SELECT 1 FROM skus s WHERE s.brand_id = :brand AND s.sku = l.channel_sku)
+            EXISTS (SELECT 1 FROM skus s WHERE s.brand_id = :brand AND s.sku IN (l.channel_sku, upper(l.channel_sku)))
             OR EXISTS (SELECT 1 FROM sku_mappings m WHERE m.channel_id = :channel AND m.channel_sku = l.channel_sku)
             OR EXISTS (SELECT 1 FROM channel_items i WHERE i.channel_id = :channel AND i.key = l.key AND i.sku_id IS NOT NULL))
         ORDER BY o.external_id
     """
     return [row[0] for row in fetch(connection, query, {"brand": brand, "channel": channel.channel_id})]
+
+
+def unmapped_skus(connection: "Connection", brand: int, channel: ConnectedChannel) -> list[str]:
+    """SKUs, as the channel writes them, of what was sold there and moved nothing, since nobody knows them."""
+    query = """
+        SELECT DISTINCT l.channel_sku FROM channel_order_lines l JOIN channel_orders o ON o.id = l.channel_order_id
+        WHERE l.brand_id = :brand AND l.sku_id IS NULL AND l.channel_sku IS NOT NULL AND l.kept > 0
+              AND o.channel_id = :channel AND o.state NOT LIKE :adopted
+        ORDER BY l.channel_sku
+    """
+    values = {"brand": brand, "channel": channel.channel_id, "adopted": f"{_ADOPTED}%"}
+    return [row[0] for row in fetch(connection, query, values)]
 
 
 @dataclass(frozen=True)
@@ -132,6 +148,15 @@ class _Line:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """How a line should stand."""
+
+    taken: int
+    kept: int
+    unit_price_micros: int
+
+
+@dataclass(frozen=True)
 class _Booking:
     kind: str
     code: str
@@ -139,7 +164,18 @@ class _Booking:
     title: str | None
     quantity: int
     unit_price_micros: int
-    amount_minor: int | None
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """One telling of an order that is on its way into the store."""
+
+    connection: "Connection"
+    books: Books
+    channel: ConnectedChannel
+    order: ChannelOrder
+    known: _Known
 
 
 _LINE = "id, external_id, channel_sku, key, title, sku_id, taken, kept, unit_price_micros, changes"
@@ -161,6 +197,8 @@ def _write_order(connection: "Connection", books: Books, channel: ConnectedChann
     query = "SELECT id FROM orders WHERE brand_id = :brand AND channel_id = :channel AND number = :number"
     values = {"brand": books.brand, "channel": channel.channel_id, "number": order.number}
     adopted = run(connection, query, values).scalar()
+    # What a file brought is in the books already, so that it is noted as booked.
+    totals = _totals_of(books, order) if adopted else (0, 0, 0, 0)
     row = {
         "brand_id": books.brand,
         "channel_id": channel.channel_id,
@@ -169,7 +207,7 @@ def _write_order(connection: "Connection", books: Books, channel: ConnectedChann
         "state": f"{_ADOPTED if adopted else ''}{order.state}",
         "country": order.country,
         "currency": order.currency,
-        **dict.fromkeys((column for _, column in _TOTALS), 0),
+        **dict(zip((column for _, column in _TOTALS), totals, strict=True)),
         "order_id": adopted,
         "placed_at": order.placed_at,
         "updated_at": order.updated_at,
@@ -199,11 +237,15 @@ def _write_line(
         "sku_id": None,
         "taken": 0,
         "kept": 0,
-        "unit_price_micros": int((line.unit_price * 1_000_000).to_integral_value(ROUND_HALF_EVEN)),
+        "unit_price_micros": _wanted(line).unit_price_micros,
         "changes": 0,
     }
     number = insert_row(connection, "channel_order_lines", row)
     return _Line(number, line.line_id, line.sku or None, line.key, line.title, None, 0, 0, row["unit_price_micros"], 0)
+
+
+def _wanted(line: OrderLine) -> _Wanted:
+    return _Wanted(line.taken, line.kept, int((line.unit_price * 1_000_000).to_integral_value(ROUND_HALF_EVEN)))
 
 
 def _map(connection: "Connection", brand: int, channel: ConnectedChannel, line: _Line) -> int | None:
@@ -212,89 +254,97 @@ def _map(connection: "Connection", brand: int, channel: ConnectedChannel, line: 
         SELECT coalesce(
             (SELECT sku_id FROM sku_mappings WHERE channel_id = :channel AND channel_sku = :sku),
             (SELECT id FROM skus WHERE brand_id = :brand AND sku = :sku),
+            (SELECT id FROM skus WHERE brand_id = :brand AND sku = upper(CAST(:sku AS TEXT))),
             (SELECT sku_id FROM channel_items WHERE channel_id = :channel AND key = :key))
     """
     values = {"channel": channel.channel_id, "brand": brand, "sku": line.channel_sku, "key": line.key}
     return run(connection, query, values).scalar()
 
 
-def _move_line(
-    connection: "Connection",
-    books: Books,
-    channel: ConnectedChannel,
-    order: ChannelOrder,
-    line: _Line,
-    sku: int,
-    units: int,
-    moved: Counter[int],
-) -> None:
+def _name_booked(telling: _Telling, line: _Line, sku: int) -> None:
+    """Lines that were booked while nobody knew the SKU are that SKU's from now on."""
+    if line.sku_id is not None or not line.kept:
+        return
+    statement = """
+        UPDATE order_lines SET sku_id = :sku WHERE order_id = :order AND code = :code AND kind = 'goods' AND sku_id IS NULL
+    """
+    run(telling.connection, statement, {"sku": sku, "order": telling.known.order_id, "code": _code(line)})
+
+
+def _move_line(telling: _Telling, line: _Line, sku: int, units: int, moved: Counter[int]) -> None:
+    """Take so many more units out of stock, or put them back where they are negative."""
     if not units:
         return
+    connection, books, channel, order = telling.connection, telling.books, telling.channel, telling.order
     reference = f"{channel.name}:{order.order_id}:{line.external_id}"
     # The first units left when the order was placed; what changed later, changed when the channel says.
     at = order.placed_at if not line.changes else order.updated_at
-    for part, each in components_of(connection, books.brand, sku).items():
-        common = {
-            "brand_id": books.brand,
-            "sku_id": part,
-            "occurred_at": at,
-            "local_date": books.day(at),
-            "reference": reference,
-            "actor": channel.name,
-            "reason": f"order {order.number} ({order.state})",
-        }
-        count = abs(units) * each
-        serials = assign_pieces(connection, books.brand, part, units * each, reference)
-        if serials:
-            common["reason"] += f", pieces {', '.join(serials)}"
+    for part, count in _parts(telling, line, sku, units, reference).items():
         places = (
             take_out(connection, books.brand, part, count, channel.locations)
             if units > 0
             else put_back(connection, books.brand, part, count, reference, channel.locations)
         )
         for place, quantity in places.items():
-            key = f"{reference}:{line.changes + 1}:{part}:{place}"
-            move(
-                connection,
-                Movement(
-                    **common,
-                    location_id=place,
-                    quantity=quantity,
-                    import_key=key,
-                    kind="sale" if units > 0 else "return",
-                ),
+            serials = assign_pieces(connection, books.brand, part, -quantity, reference, place)
+            pieces = f", pieces {', '.join(serials)}" if serials else ""
+            movement = Movement(
+                books.brand,
+                part,
+                place,
+                "sale" if units > 0 else "return",
+                quantity,
+                at,
+                books.day(at),
+                reference,
+                channel.name,
+                f"order {order.number} ({order.state}){pieces}",
+                f"{reference}:{line.changes + 1}:{part}:{place}",
             )
-        moved[part] += units * each
+            move(connection, movement)
+            moved[part] -= quantity
 
 
-def _booking(line: _Line, sku: int | None, units: int) -> list[_Booking]:
-    if not units:
-        return []
-    code = line.channel_sku or line.key or line.external_id
-    return [_Booking("goods", code[:128], sku, line.title, units, line.unit_price_micros, None)]
+def _parts(telling: _Telling, line: _Line, sku: int, units: int, reference: str) -> dict[int, int]:
+    """How many units of which SKUs that is. What comes back is what went, also of a set that consists of something else now."""
+    went = (
+        {} if units > 0 or telling.known.is_adopted else units_out(telling.connection, telling.books.brand, reference)
+    )
+    if went:
+        return {part: out * -units // line.taken for part, out in went.items() if out * -units // line.taken}
+    each = components_of(telling.connection, telling.books.brand, sku)
+    return {part: abs(units) * count for part, count in each.items()}
 
 
-def _book(
-    connection: "Connection",
-    books: Books,
-    channel: ConnectedChannel,
-    order: ChannelOrder,
-    known: _Known,
-    booked: list[_Booking],
-) -> None:
+def _bookings(books: Books, line: _Line, sku: int | None, wanted: _Wanted) -> Iterable[_Booking]:
+    """What brings the books from how a line stands to how it should: the difference; at another price all of it anew.
+
+    An amount is the difference of two rounded ones, so that whatever the steps were, the sum is that of the units kept.
+    """
+    old, new = line.unit_price_micros, wanted.unit_price_micros
+    steps = [(old, line.kept, wanted.kept)] if old == new else [(old, line.kept, 0), (new, 0, wanted.kept)]
+    for price, was, now in steps:
+        if now != was:
+            amount = books.worth(now, price) - books.worth(was, price)
+            yield _Booking("goods", _code(line), sku, line.title, now - was, price, amount)
+
+
+def _code(line: _Line) -> str:
+    return (line.channel_sku or line.key or line.external_id)[:128]
+
+
+def _book(telling: _Telling, booked: list[_Booking]) -> None:
     """Lines of the order in the books, and the money event of each kind, for what has changed."""
+    connection, books, order, known = telling.connection, telling.books, telling.order, telling.known
     booked = [*booked, *_totals(connection, books, order, known)]
     if not booked:
         return
     fresh = known.order_id is None
-    order_id = known.order_id or _write_booked_order(connection, books, channel, order, known)
+    order_id = known.order_id or _write_booked_order(connection, books, telling.channel, order, known)
     at = order.placed_at if fresh else order.updated_at
     sums: Counter[str] = Counter()
     imported = _import_row(connection, books.brand)
     for number, line in enumerate(booked, start=1):
-        amount = line.amount_minor
-        if amount is None:
-            amount = books.minor(Decimal(line.unit_price_micros) * line.quantity / 1_000_000)
         row = {
             "brand_id": books.brand,
             "order_id": order_id,
@@ -306,14 +356,14 @@ def _book(
             "description": line.title,
             "quantity": line.quantity,
             "unit_price_micros": line.unit_price_micros,
-            "amount_minor": amount,
+            "amount_minor": line.amount_minor,
             "currency": order.currency,
             "occurrence": _occurrence(connection, order_id, line),
             "occurred_at": at,
             "local_date": books.day(at),
         }
         insert_row(connection, "order_lines", row)
-        sums["refund" if line.quantity < 0 else "sale"] += amount
+        sums["refund" if line.quantity < 0 else "sale"] += line.amount_minor
     for kind, amount in sums.items():
         _add_to_transaction(connection, books.brand, order_id, kind, amount, order.currency, at)
 
@@ -329,11 +379,10 @@ def _totals(connection: "Connection", books: Books, order: ChannelOrder, known: 
     for (kind, _), was, now in zip(_TOTALS, stood, wanted, strict=True):
         if now == was:
             continue
-        # A discount and a refund are money that goes out.
-        sign = -1 if kind in ("discount", "refund") else 1
-        amount = (now - was) * sign
-        quantity = 1 if amount > 0 else -1
-        micros = abs(amount) * 10 ** (6 - books.exponent)
+        # As an export of the order would say it: a discount is a negative price, and only what is given back a negative count.
+        amount = (was - now) if kind in ("discount", "refund") else now - was
+        quantity = -1 if kind == "refund" or _is_taken_back(order) else 1
+        micros = amount * quantity * 10 ** (6 - books.exponent)
         yield _Booking(kind, kind.upper(), None, None, quantity, micros, amount)
     changes = ", ".join(f"{column} = :{column}" for _, column in _TOTALS)
     values = dict(zip((column for _, column in _TOTALS), wanted, strict=True))
@@ -341,10 +390,14 @@ def _totals(connection: "Connection", books: Books, order: ChannelOrder, known: 
 
 
 def _totals_of(books: Books, order: ChannelOrder) -> Sequence[int]:
-    if not any(line.kept for line in order.lines) and order.refunded_besides == 0:
-        # Everything was taken back: so were shipping, tax and discount.
+    if _is_taken_back(order):
         return (0, 0, 0, 0)
     return tuple(books.minor(a) for a in (order.shipping, order.tax, order.discount, order.refunded_besides))
+
+
+def _is_taken_back(order: ChannelOrder) -> bool:
+    """Whether all of it was given back or cancelled: with its goods went shipping, tax and discount."""
+    return not any(line.kept for line in order.lines) and order.refunded_besides == 0
 
 
 def _write_booked_order(
@@ -405,14 +458,16 @@ def _add_to_transaction(
     run(connection, statement, values)
 
 
-def _note_line(connection: "Connection", line: _Line, sku: int | None, taken: int, kept: int) -> None:
-    if (sku, taken, kept) == (line.sku_id, line.taken, line.kept):
+def _note_line(connection: "Connection", line: _Line, sku: int | None, wanted: _Wanted) -> None:
+    stands = _Wanted(line.taken, line.kept, line.unit_price_micros)
+    if (sku, wanted) == (line.sku_id, stands):
         return
     statement = """
-        UPDATE channel_order_lines SET sku_id = :sku, taken = :taken, kept = :kept, changes = changes + :moved WHERE id = :id
+        UPDATE channel_order_lines
+        SET sku_id = :sku, taken = :taken, kept = :kept, unit_price_micros = :micros, changes = changes + :moved WHERE id = :id
     """
-    values: dict[str, Any] = {"sku": sku, "taken": taken, "kept": kept, "id": line.id}
-    run(connection, statement, {**values, "moved": int(taken != line.taken)})
+    values = {"sku": sku, "taken": wanted.taken, "kept": wanted.kept, "micros": wanted.unit_price_micros, "id": line.id}
+    run(connection, statement, {**values, "moved": int(wanted.taken != line.taken)})
 
 
 def _note_order(connection: "Connection", books: Books, known: int, order: ChannelOrder) -> None:

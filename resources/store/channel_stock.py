@@ -127,7 +127,8 @@ def write_costs(connection: "Connection", brand: int, items: pl.DataFrame, day: 
 def count_stock(connection: "Connection", brand: int, items: pl.DataFrame, count: Count) -> int:
     """Write the movements after which the channel's own location holds what `items` say. Returns how many.
 
-    The location has the channel's code. The first count of a SKU there is its opening, a later one an adjustment.
+    The location has the channel's code. The first count of a SKU there is its opening, also one of nothing; a later one is an
+    adjustment.
     """
     told = items.filter(pl.col("quantity").is_not_null() | pl.col("reserved").is_not_null())
     if not told.height:
@@ -148,7 +149,7 @@ def count_stock(connection: "Connection", brand: int, items: pl.DataFrame, count
             held.select("sku_id", place, kind.alias("kind"), more.alias("quantity")),
             held.select("sku_id", place, pl.lit("reservation").alias("kind"), promised.alias("quantity")),
         ]
-    ).filter(pl.col("quantity").fill_null(0) != 0)
+    ).filter(pl.col("quantity").is_not_null() & ((pl.col("quantity") != 0) | (pl.col("kind") == "opening")))
     return _write_movements(connection, brand, moved, count)
 
 
@@ -156,7 +157,7 @@ def undo_count(connection: "Connection", brand: int, counted_by: str, undone: Co
     """Write the opposite of every movement with the reference `counted_by`. Returns how many."""
     query = """
         SELECT sku_id, location_id, CASE WHEN kind = 'reservation' THEN kind ELSE 'adjustment' END, -quantity
-        FROM stock_movements WHERE brand_id = :brand AND reference = :reference ORDER BY id
+        FROM stock_movements WHERE brand_id = :brand AND reference = :reference AND quantity <> 0 ORDER BY id
     """
     moved = read_frame(connection, query, _MOVED, {"brand": brand, "reference": counted_by})
     return _write_movements(connection, brand, moved, undone)

@@ -9,13 +9,20 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import run
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+_BUSY = "another process is at {}: try again when it has ended"
+
 
 class Busy(Exception):
-    """Somebody else is at it."""
+    """Somebody else is at it; the message names the brand and the work."""
 
 
 @contextmanager
@@ -36,7 +43,7 @@ def _file_lock(books: BrandStore, name: str, wait: bool) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise Busy(name) from error
+            raise Busy(_BUSY.format(name)) from error
         yield
 
 
@@ -46,10 +53,19 @@ def _session_lock(books: BrandStore, name: str, wait: bool) -> Iterator[None]:
         if wait:
             run(connection, "SELECT pg_advisory_lock(hashtextextended(:name, 1))", {"name": name})
         elif not run(connection, "SELECT pg_try_advisory_lock(hashtextextended(:name, 1))", {"name": name}).scalar():
-            raise Busy(name)
+            raise Busy(_BUSY.format(name))
         try:
             yield
         finally:
-            # A connection that was lost has lost the lock with it.
-            if not connection.invalidated:
-                run(connection, "SELECT pg_advisory_unlock(hashtextextended(:name, 1))", {"name": name})
+            _unlock(connection, name)
+
+
+def _unlock(connection: "Connection", name: str) -> None:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        run(connection, "SELECT pg_advisory_unlock(hashtextextended(:name, 1))", {"name": name})
+    except DBAPIError as error:
+        # A connection that was lost has lost the lock with it.
+        if not error.connection_invalidated:
+            raise

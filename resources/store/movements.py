@@ -70,6 +70,17 @@ def levels_by_location(connection: "Connection", sku: int) -> dict[int, tuple[in
     return {place: (on_hand, reserved) for place, on_hand, reserved in fetch(connection, query, {"sku": sku})}
 
 
+def places_of(connection: "Connection", brand: int, locations: Iterable[str]) -> list[int]:
+    """Ids of these locations in their order; of all, the main one first, where none is named."""
+    named = list(locations)
+    if named:
+        ids = location_ids(connection, brand, named)
+        return list(dict.fromkeys(ids[code] for code in named))
+    query = "SELECT id FROM locations WHERE brand_id = :brand ORDER BY CASE WHEN code = :main THEN 0 ELSE 1 END, code"
+    found = [row[0] for row in run(connection, query, {"brand": brand, "main": MAIN})]
+    return found or [location_ids(connection, brand, [MAIN])[MAIN]]
+
+
 def take_out(
     connection: "Connection", brand: int, sku: int, units: int, locations: Iterable[str] = ()
 ) -> Mapping[int, int]:
@@ -78,7 +89,7 @@ def take_out(
     What nobody has is taken from the first, which goes below zero: the order stands, and the shortfall is told. Returns
     negative quantities by location's id.
     """
-    order = _places(connection, brand, locations)
+    order = places_of(connection, brand, locations)
     levels = levels_by_location(connection, sku)
     free = {place: max(0, levels.get(place, (0, 0))[0] - levels.get(place, (0, 0))[1]) for place in order}
     whole = next((place for place in order if free[place] >= units), None)
@@ -110,9 +121,20 @@ def put_back(
             back[place] = part
             units -= part
     if units:
-        first = _places(connection, brand, locations)[0]
+        first = places_of(connection, brand, locations)[0]
         back[first] = back.get(first, 0) + units
     return back
+
+
+def units_out(connection: "Connection", brand: int, reference: str) -> dict[int, int]:
+    """Units that this reference has taken out of stock and not put back, by SKU's id."""
+    query = """
+        SELECT sku_id, CAST(-sum(quantity) AS BIGINT) FROM stock_movements
+        WHERE brand_id = :brand AND reference = :reference AND kind IN ('sale', 'return')
+        GROUP BY sku_id HAVING sum(quantity) < 0 ORDER BY sku_id
+    """
+    rows: Any = fetch(connection, query, {"brand": brand, "reference": reference})
+    return dict(rows)
 
 
 def components_of(connection: "Connection", brand: int, sku: int) -> dict[int, int]:
@@ -152,14 +174,3 @@ def read_history(connection: "Connection", brand: int, sku: str, most: int | Non
     """
     values: dict[str, Any] = {"brand": brand, "sku": sku} | ({} if most is None else {"most": most})
     return read_frame(connection, query, HISTORY, values)
-
-
-def _places(connection: "Connection", brand: int, locations: Iterable[str]) -> list[int]:
-    """Ids of these locations in their order; of all, the main one first, where none is named."""
-    named = list(locations)
-    if named:
-        ids = location_ids(connection, brand, named)
-        return [ids[code] for code in named]
-    query = "SELECT id FROM locations WHERE brand_id = :brand ORDER BY CASE WHEN code = :main THEN 0 ELSE 1 END, code"
-    found = [row[0] for row in run(connection, query, {"brand": brand, "main": MAIN})]
-    return found or [location_ids(connection, brand, [MAIN])[MAIN]]

@@ -1,5 +1,6 @@
 """Purchase orders: drafts written from the reorder plan, and what is still to come."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,16 @@ def read_orders(connection: "Connection", brand: int) -> pl.DataFrame:
         WHERE l.brand_id = :brand ORDER BY o.id DESC, s.sku
     """
     return read_frame(connection, query, ORDERS, {"brand": brand})
+
+
+def withdraw_drafts(connection: "Connection", brand: int, numbers: Sequence[str]) -> list[str]:
+    """Cancel those of these orders that are drafts still. Returns their numbers."""
+    statement = """
+        UPDATE purchase_orders SET status = 'cancelled' WHERE brand_id = :brand AND number = :number AND status = 'draft'
+    """
+    return [
+        number for number in numbers if run(connection, statement, {"brand": brand, "number": number}).rowcount == 1
+    ]
 
 
 def _insert_order(connection: "Connection", brand: int, supplier: object, expected_on: date | None) -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from resources.store.bulk import as_instant, fetch, insert_row, read_frame, run
-from resources.store.movements import Movement, components_of, levels_by_location, move, take_out
+from resources.store.movements import Movement, components_of, levels_by_location, move, places_of, take_out
 from resources.store.orders import INSTANT, INT, TEXT
+from resources.store.stock_keeping import assign_pieces
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -51,24 +52,26 @@ class Promise:
     expires_at: datetime | None
     actor: str
 
+    def __post_init__(self) -> None:
+        if self.quantity < 1:
+            raise ValueError(f"{self.sku}: at least one unit is promised, not {self.quantity}")
+
 
 def reserve(
     connection: "Connection", brand: int, promise: Promise, today: date, locations: tuple[str, ...] = ()
 ) -> None:
-    """Promise units. The same promise again changes nothing. Raises NotEnough and TakenReference.
+    """Promise units. The same promise again, while it is active, changes nothing. Raises NotEnough and TakenReference.
 
-    Only what is available can be promised. A numbered piece or a set is promised like any SKU: by its components.
+    Only what is available can be promised, at these locations if any are named. A numbered piece or a set is promised like any
+    SKU: by its components.
     """
-    query = "SELECT sku_id, quantity FROM reservations WHERE brand_id = :brand AND reference = :reference"
-    known = fetch(connection, query, {"brand": brand, "reference": promise.reference})
-    if known:
-        if known[0] != (promise.sku_id, promise.quantity):
-            raise TakenReference(f"the reference {promise.reference!r} is another promise's; choose another one")
+    if _is_known(connection, brand, promise):
         return
     parts = components_of(connection, brand, promise.sku_id)
+    places = set(places_of(connection, brand, locations))
     for part, each in parts.items():
         levels = levels_by_location(connection, part)
-        available = sum(on_hand - reserved for on_hand, reserved in levels.values())
+        available = sum(on_hand - reserved for place, (on_hand, reserved) in levels.items() if place in places)
         if available < promise.quantity * each:
             raise NotEnough(f"{promise.sku}: {max(0, available // each)} available, {promise.quantity} asked for")
     now = datetime.now(UTC)
@@ -113,8 +116,9 @@ def consume(connection: "Connection", brand: int, reference: str, actor: str, to
     release(connection, brand, reference, actor, today, "consumed")
     now = datetime.now(UTC)
     for part, place, units in held:
-        common = {"occurred_at": now, "local_date": today, "reference": _tag(reference), "actor": actor}
-        move(connection, Movement(brand, part, place, "sale", -units, **common, reason="fetched"))
+        serials = assign_pieces(connection, brand, part, units, _tag(reference), place)
+        reason = f"fetched, pieces {', '.join(serials)}" if serials else "fetched"
+        move(connection, Movement(brand, part, place, "sale", -units, now, today, _tag(reference), actor, reason))
 
 
 def release_expired(connection: "Connection", brand: int, now: datetime, today: date) -> int:
@@ -144,6 +148,19 @@ def next_expiry(connection: "Connection", brand: int) -> datetime | None:
     query = "SELECT min(expires_at) FROM reservations WHERE brand_id = :brand AND state = 'active'"
     found: Any = run(connection, query, {"brand": brand}).scalar()
     return None if found is None else as_instant(found)
+
+
+def _is_known(connection: "Connection", brand: int, promise: Promise) -> bool:
+    query = "SELECT sku_id, quantity, state FROM reservations WHERE brand_id = :brand AND reference = :reference"
+    known = fetch(connection, query, {"brand": brand, "reference": promise.reference})
+    if not known:
+        return False
+    sku, quantity, state = known[0]
+    if (sku, quantity) != (promise.sku_id, promise.quantity):
+        raise TakenReference(f"the reference {promise.reference!r} is another promise's; choose another one")
+    if state != "active":
+        raise TakenReference(f"the promise {promise.reference!r} has ended ({state}); choose another reference")
+    return True
 
 
 def _held(connection: "Connection", brand: int, reference: str) -> list[tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 """Stock movements: written from files, summed to levels; the alerts that low levels raise."""
 
+import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -130,7 +131,8 @@ def raise_alerts(
 ) -> list[int]:
     """Make the unresolved alerts of `kinds` just those of `low` (sku, kind, details as JSON). Returns ids of the unresolved.
 
-    One that is still true stays as it is, one that is true again after it was resolved is a new one.
+    One that is still true keeps its id and its state, and its details are brought up to date; one that is true again after it
+    was resolved is a new one.
     """
     ids = ensure_skus(connection, brand, low.select("sku", name=pl.lit(None, TEXT)))
     now = pl.lit(datetime.now(UTC)).cast(INSTANT)
@@ -138,7 +140,8 @@ def raise_alerts(
         pl.lit(brand, INT).alias("brand_id"),
         "kind",
         pl.lit("open").alias("status"),
-        pl.col("sku").replace_strict(ids, return_dtype=INT).alias("sku_id"),
+        # Of an empty mapping Polars makes texts, whatever type is asked for.
+        pl.col("sku").replace_strict(ids or {"": 0}, return_dtype=INT).alias("sku_id"),
         now.alias("opened_at"),
         "details",
     )
@@ -150,6 +153,12 @@ def raise_alerts(
             f"UPDATE alerts SET status = 'resolved', resolved_at = :now WHERE id IN ({','.join(map(str, over))})",
             {"now": datetime.now(UTC)},
         )
+    for alert, details, was in (
+        wanted.join(unresolved, on=["sku_id", "kind"]).select("id", "details", "was").iter_rows()
+    ):
+        if json.loads(details) != json.loads(was):
+            values = {"details": json.loads(details), "id": alert}
+            run(connection, "UPDATE alerts SET details = :details WHERE id = :id", values)
     new = wanted.join(unresolved, on=["sku_id", "kind"], how="anti", maintain_order="left")
     insert_frame(connection, "alerts", new)
     return _unresolved_alerts(connection, brand, kinds)["id"].to_list()
@@ -167,8 +176,9 @@ def read_alerts(connection: "Connection", brand: int) -> pl.DataFrame:
 
 def _unresolved_alerts(connection: "Connection", brand: int, kinds: tuple[str, ...]) -> pl.DataFrame:
     named = ", ".join(f"'{kind}'" for kind in kinds)
+    schema = {"id": INT, "sku_id": INT, "kind": TEXT, "was": TEXT}
     query = f"""
-        SELECT id, sku_id, kind FROM alerts
+        SELECT id, sku_id, kind, CAST(details AS TEXT) FROM alerts
         WHERE brand_id = :brand AND sku_id IS NOT NULL AND status <> 'resolved' AND kind IN ({named}) ORDER BY id
     """
-    return read_frame(connection, query, {"id": INT, "sku_id": INT, "kind": TEXT}, {"brand": brand})
+    return read_frame(connection, query, schema, {"brand": brand})

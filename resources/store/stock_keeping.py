@@ -3,6 +3,7 @@
 Does not belong here: movements (`movements`, `stock`), promises (`reservations`).
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import polars as pl
 from resources.store.brands import location_ids
 from resources.store.bulk import as_json, fetch, insert_row, read_frame, run
 from resources.store.catalog_codes import sku_ids
-from resources.store.movements import Movement, components_of, levels_by_location, move
+from resources.store.movements import InvalidBundle, Movement, components_of, levels_by_location, move
 from resources.store.orders import DAY, INT, TEXT
 from resources.store.vocabulary import SUPPLIES
 
@@ -126,9 +127,10 @@ def read_pieces(connection: "Connection", brand: int, sku: str) -> pl.DataFrame:
 
 
 def set_level(connection: "Connection", brand: int, counted: Counted, today: date) -> int:
-    """Write the movement after which the location holds what was counted. Returns the units it moved; 0 writes nothing.
+    """Write the movement after which the location holds what was counted. Returns the units that it moved.
 
-    The first count of a SKU there is its opening, a later one an adjustment. A count of nothing is kept as an opening too.
+    The first count of a SKU there is its opening, also one of nothing; a later one is an adjustment, if anything differs.
+    Raises InvalidStockKeeping.
     """
     if counted.quantity < 0:
         raise InvalidStockKeeping(f"quantity of {counted.sku}: {counted.quantity} is below 0")
@@ -202,7 +204,11 @@ def save_bundle(connection: "Connection", brand: int, bundle: str, components: d
         row = {"brand_id": brand, "bundle_id": ids[bundle], "component_id": ids[component], "units": units}
         insert_row(connection, "bundle_components", row)
     # It is looked through here, so that a set which contains itself is refused and not met later.
-    components_of(connection, brand, ids[bundle])
+    try:
+        for whole in _sets_around(connection, ids[bundle]):
+            components_of(connection, brand, whole)
+    except InvalidBundle as error:
+        raise InvalidStockKeeping(f"{bundle}: {error}") from error
 
 
 def save_supply(
@@ -248,28 +254,52 @@ def add_piece(connection: "Connection", brand: int, sku: str, serial: str, locat
     )
 
 
-def assign_pieces(connection: "Connection", brand: int, sku: int, units: int, reference: str) -> list[str]:
-    """Which pieces go with a sale: those of the lowest numbers; for a negative number of units those of the sale come back."""
+def assign_pieces(
+    connection: "Connection", brand: int, sku: int, units: int, reference: str, location: int | None = None
+) -> list[str]:
+    """Which pieces go with a sale: those of the lowest numbers; for a negative number of units those of the sale come back.
+
+    Those at the location (its id) go first, and come back to it. Returns their numbers: fewer than `units` where there are no
+    more.
+    """
     out = units > 0
     which = "state = 'in_stock'" if out else "state = 'sold' AND reference = :reference"
-    query = f"""
-        SELECT id, serial FROM numbered_pieces WHERE brand_id = :brand AND sku_id = :sku AND {which}
-        ORDER BY serial LIMIT :count
-    """
-    values = {"brand": brand, "sku": sku, "count": abs(units)} | ({} if out else {"reference": reference})
-    chosen = fetch(connection, query, values)
-    for number, _ in chosen:
+    query = f"SELECT id, serial, location_id FROM numbered_pieces WHERE brand_id = :brand AND sku_id = :sku AND {which}"
+    values = {"brand": brand, "sku": sku} | ({} if out else {"reference": reference})
+    found = fetch(connection, query, values)
+    found.sort(key=lambda piece: (location is not None and piece[2] != location, _by_number(piece[1])))
+    for number, _, place in found[: abs(units)]:
         run(
             connection,
-            "UPDATE numbered_pieces SET state = :state, reference = :reference, moved_at = :now WHERE id = :id",
+            """
+                UPDATE numbered_pieces SET state = :state, reference = :reference, location_id = :place, moved_at = :now
+                WHERE id = :id
+            """,
             {
                 "state": "sold" if out else "in_stock",
                 "reference": reference if out else None,
+                "place": location or place,
                 "now": datetime.now(UTC),
                 "id": number,
             },
         )
-    return [serial for _, serial in chosen]
+    return [serial for _, serial, _ in found[: abs(units)]]
+
+
+def _by_number(serial: str) -> list[tuple[int, str]]:
+    """Sorts 2 before 10, alike on every database."""
+    return [(int(part), "") if at % 2 else (0, part) for at, part in enumerate(re.split("([0-9]+)", serial))]
+
+
+def _sets_around(connection: "Connection", bundle: int) -> set[int]:
+    """The set, and those that it is in."""
+    found, fresh = {bundle}, [bundle]
+    while fresh:
+        query = "SELECT bundle_id FROM bundle_components WHERE component_id = :component"
+        around = {row[0] for component in fresh for row in fetch(connection, query, {"component": component})}
+        fresh = sorted(around - found)
+        found |= around
+    return found
 
 
 def _id(connection: "Connection", brand: int, table: str, column: str, code: str) -> int:

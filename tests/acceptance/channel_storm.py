@@ -60,7 +60,7 @@ class Storm:
             for sku in [*self.skus, *self.sets]:
                 peer.add(sku, self.random.randint(0, 9), "100.00")
             peer.weather = lambda asked, kind=kind: self._weather(kind, asked)
-        self.peers["amazon"].rate_header = "100000"
+        self.peers["amazon"].rate_header = "1000"
 
     def close(self) -> None:
         for peer in self.peers.values():

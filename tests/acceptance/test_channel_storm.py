@@ -1,4 +1,4 @@
-"""Ten thousand orders on four channels that fail in every way, with the sync killed again and again: nothing is lost or doubled."""
+"""Ten thousand orders on four channels that fail in every way, the sync killed again and again: nothing is lost or doubled."""
 
 import os
 import signal
@@ -16,6 +16,7 @@ from assets.inventory.channel_sync import Order, sync
 from assets.inventory.publication import drift
 from assets.inventory.stock_room import compare_channels
 from luxauto_pipelines.instance import reload
+from resources.store import Store
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import fetch, run
 from resources.store.connections import save_connection
@@ -23,7 +24,9 @@ from resources.store.stock_keeping import Counted, read_levels_by_location, save
 from tests.acceptance.channel_storm import OPTIONS, Storm, open_quickly
 
 ROOT = Path(__file__).parents[2]
-SKUS, SETS, ORDERS, ROUNDS = 500, 10, 10_000, 24
+SKUS, SETS, ROUNDS = 500, 10, 12
+# Fewer for a quick look.
+ORDERS = int(os.environ.get("LUXAUTO_STORM_ORDERS", "10000"))
 ORDERS_PER_ROUND = ORDERS // ROUNDS
 
 
@@ -38,7 +41,7 @@ def impatient() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_after_a_storm_every_channel_shows_what_there_is(
-    store: object, monkeypatch: pytest.MonkeyPatch, impatient: None
+    store: Store, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     books = _installation(store, monkeypatch)
     storm = _storm(seed=20261122)
@@ -48,9 +51,9 @@ def test_after_a_storm_every_channel_shows_what_there_is(
             storm.is_calm = True
             storm.rain(ORDERS_PER_ROUND * 2 // 3)
             storm.is_calm = False
-            if number % 4 == 1:
-                _sync_that_is_killed(storm, after=40 + 37 * number)
-            elif number % 4 == 3:
+            if number % 3 == 1:
+                _sync_that_is_killed(storm, after=40 + 31 * number)
+            elif number % 3 == 2:
                 _two_at_once(books)
             else:
                 sync(books, Order(), open_it=open_quickly)
@@ -59,12 +62,11 @@ def test_after_a_storm_every_channel_shows_what_there_is(
         _quiet_down(books, storm)
         _assert_all_agrees(books, storm)
     finally:
-        print(dict(storm.happened))
         storm.close()
 
 
-def _installation(store: object, monkeypatch: pytest.MonkeyPatch) -> BrandStore:
-    url = store.engine.url.render_as_string(hide_password=False)  # type: ignore[attr-defined]
+def _installation(store: Store, monkeypatch: pytest.MonkeyPatch) -> BrandStore:
+    url = store.engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("DATABASE_URL", url)
     return reload()
 
@@ -137,4 +139,4 @@ def _assert_all_agrees(books: BrandStore, storm: Storm) -> None:
     shown = {(kind, sku): peer.stock(sku) for kind, peer in storm.peers.items() for sku in [*storm.skus, *storm.sets]}
     assert shown == {(kind, sku): storm.showable(sku) for kind, sku in shown}
     assert unexplained == []
-    assert storm.happened["killed"] >= ROUNDS // 4 - 1
+    assert storm.happened["killed"] >= 2, storm.happened

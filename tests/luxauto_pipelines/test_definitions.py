@@ -17,7 +17,7 @@ import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from luxauto_pipelines.definitions import build_definitions, defs
-from luxauto_pipelines.jobs import DAILY_ASSETS, JOBS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -41,6 +41,10 @@ PARENTS: dict[str, list[str]] = {
     "transactions": [],
     "stock_movements": [],
     "stock_levels": ["stock_movements"],
+    "channel_orders": [],
+    "channel_listings": [],
+    "stock_drift": ["channel_listings", "stock_levels"],
+    "published_stock": ["channel_listings", "channel_orders", "stock_drift"],
     "ledger": ["fx_rates", "sku_costs", "transactions"],
     "financial_report": ["fx_rates", "ledger", "sku_costs", "transactions"],
     "profit_and_loss": ["financial_report", "ledger"],
@@ -104,6 +108,12 @@ def test_the_daily_close_is_of_one_day_and_the_other_jobs_of_all() -> None:
         assert defs.resolve_job_def(name).partitions_def is None, name
 
 
+def test_a_sync_is_of_one_channel() -> None:
+    job = defs.resolve_job_def("channel_sync")
+    assert isinstance(job.partitions_def, dg.DynamicPartitionsDefinition)
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(CHANNEL_ASSETS)
+
+
 def test_jobs_that_make_no_movements_do_not_compare_levels_with_them() -> None:
     """Sales since the last close would fail the check, and so stop the orders that they call for."""
     check = dg.AssetCheckKey(dg.AssetKey("stock_levels"), "equal_the_movements")
@@ -135,14 +145,14 @@ def test_an_asset_says_what_it_is_whose_it_is_and_what_its_columns_mean(name: st
     assert [column.name for column in schema.columns if not column.description] == []
 
 
-def test_the_daily_assets_and_no_others_are_partitioned_by_day(graph: AssetGraph) -> None:
+def test_daily_assets_are_partitioned_by_day_and_those_of_channels_by_channel(graph: AssetGraph) -> None:
     partitions = {
-        key.to_user_string(): graph.get(key).partitions_def
+        key.to_user_string(): type(graph.get(key).partitions_def)
         for key in graph.get_all_asset_keys()
         if graph.get(key).partitions_def is not None
     }
-    assert set(partitions) == set(DAILY_ASSETS)
-    assert all(isinstance(found, dg.DailyPartitionsDefinition) for found in partitions.values())
+    by_day = dict.fromkeys(DAILY_ASSETS, dg.DailyPartitionsDefinition)
+    assert partitions == by_day | dict.fromkeys(CHANNEL_ASSETS, dg.DynamicPartitionsDefinition)
 
 
 def test_every_check_says_what_it_asks(graph: AssetGraph) -> None:
@@ -162,10 +172,13 @@ def test_schedules_and_sensors_start_as_the_installation_says(
     schedules = cast("list[dg.ScheduleDefinition]", built.schedules)
     sensors = cast("list[dg.SensorDefinition]", built.sensors)
     assert {schedule.name: schedule.default_status.value for schedule in schedules} == dict.fromkeys(
-        ("daily_close_schedule", "nightly_forecast_schedule", "freshness_schedule"), status
+        ("daily_close_schedule", "nightly_forecast_schedule", "freshness_schedule", "channel_sync_schedule"), status
     )
     assert {sensor.name: sensor.default_status.value for sensor in sensors} == {
         "low_stock_sensor": status,
+        "channel_inbox": status,
+        "channel_notifications": status,
+        "reservation_expiry": status,
         # What somebody has executed is looked after in any case.
         "workflow_reconciler": "RUNNING",
         "webhook_deliveries": "RUNNING",

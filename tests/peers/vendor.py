@@ -59,6 +59,11 @@ class Fault:
     act: Callable[[], object] = lambda: None
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up, or was killed, is no news."""
+
+
 TOO_MANY = Reply(429, {"message": "Too Many Requests"})
 
 
@@ -73,7 +78,7 @@ class VendorPeer:
         self._lock = threading.RLock()
         self._late: list[Asked] = []
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._scheme = "http"
         if tls is not None:

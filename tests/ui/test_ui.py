@@ -143,12 +143,19 @@ def test_a_job_that_is_started_over_graphql_succeeds_and_its_checks_are_seen(pag
 
 def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
     page.goto("/automation")
-    schedules = ("daily_close_schedule", "nightly_forecast_schedule", "freshness_schedule")
-    sensors = ("low_stock_sensor", "workflow_reconciler", "webhook_deliveries")
+    schedules = ("daily_close_schedule", "nightly_forecast_schedule", "freshness_schedule", "channel_sync_schedule")
+    sensors = (
+        "low_stock_sensor",
+        "channel_inbox",
+        "channel_notifications",
+        "reservation_expiry",
+        "workflow_reconciler",
+        "webhook_deliveries",
+    )
     for name in (*schedules, *sensors):
         page.get_by_text(name, exact=True).first.wait_for()
     # Nothing is chosen, so that the boxes which are checked are the switches.
-    expect(page.locator("input[type=checkbox]:checked")).to_have_count(6)
+    expect(page.locator("input[type=checkbox]:checked")).to_have_count(len(schedules) + len(sensors))
     picture(page, "automation")
 
 

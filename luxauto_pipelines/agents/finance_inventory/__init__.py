@@ -3,6 +3,7 @@
 Here stands what it can do; each thing is done in a module of its own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from luxauto_pipelines.agents.finance_inventory.inventory import (
@@ -14,10 +15,13 @@ from luxauto_pipelines.agents.finance_inventory.inventory import (
     sync_inventory,
 )
 from luxauto_pipelines.agents.finance_inventory.parameters import (
+    ChannelsQuery,
+    ChannelsSync,
     ForecastRequest,
     InventorySetup,
     InventorySync,
     Nothing,
+    Replenishment,
     ReportRequest,
     StockQuery,
     TransactionRecord,
@@ -34,6 +38,16 @@ def _forecast(call: Call, wanted: ForecastRequest) -> dict[str, Any]:
     from luxauto_pipelines.agents.finance_inventory.demand import forecast
 
     return forecast(call, wanted)
+
+
+def _of_channels(name: str) -> Callable[[Call, Any], dict[str, Any]]:
+    # It imports what speaks to vendors, which most processes do not do.
+    def do(call: Call, wanted: Any) -> dict[str, Any]:
+        from luxauto_pipelines.agents.finance_inventory import channels
+
+        return getattr(channels, name)(call, wanted)
+
+    return do
 
 
 AGENT = Agent(
@@ -59,6 +73,27 @@ AGENT = Agent(
         "remove_inventory_setup": Method(remove_inventory_setup, Undoing, None, "Remove what a setup made, if unused."),
         "stock_levels": Method(stock_levels, StockQuery, None, "On hand, reserved and available of SKUs."),
         "channel_sync_status": Method(channel_sync_status, Nothing, None, "When each channel last told of its SKUs."),
+        "sync_channels": Method(
+            _of_channels("sync_channels"),
+            ChannelsSync,
+            None,
+            "Take orders in from connected channels, and bring them to what they should show.",
+        ),
+        "reconcile_channels": Method(
+            _of_channels("reconcile_channels"),
+            ChannelsQuery,
+            None,
+            "Read connected channels anew and say how they differ from our stock.",
+        ),
+        "replenish": Method(
+            _of_channels("replenish"),
+            Replenishment,
+            "withdraw_replenishment",
+            "Draft the purchase orders that the reorder plan asks for.",
+        ),
+        "withdraw_replenishment": Method(
+            _of_channels("withdraw_replenishment"), Undoing, None, "Cancel the drafts of a replenishment."
+        ),
     },
     status,
 )

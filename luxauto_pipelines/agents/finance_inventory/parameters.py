@@ -52,6 +52,7 @@ ChannelName = Literal[
 TransactionType = Literal["sale", "refund", "purchase", "adjustment", "transfer", "expense", "revenue"]
 MOST_ITEMS = 10_000
 MOST_LINES = 1_000
+MOST_CHANNELS = 100
 MOST_UNITS = 10**9
 DEFAULT_FORECAST_DAYS = 30
 MOST_FORECAST_DAYS = 365
@@ -200,6 +201,27 @@ class InventorySetup(BaseModel):
 
 class StockQuery(Strict):
     """Which SKUs; all where none is named."""
+
+    skus: list[Identifier] = Field(default_factory=list, max_length=MOST_ITEMS)
+
+
+class ChannelsSync(Strict):
+    """Which connected channels, and of which SKUs; all where none is named."""
+
+    channels: list[Name] = Field(default_factory=list, max_length=MOST_CHANNELS)
+    skus: list[Identifier] = Field(default_factory=list, max_length=MOST_ITEMS)
+    dry_run: bool = Field(False, description="Say what would be written, and write nothing.")
+    prices: bool = Field(False, description="Bring retail prices as well.")
+
+
+class ChannelsQuery(Strict):
+    """Which connected channels; all where none is named."""
+
+    channels: list[Name] = Field(default_factory=list, max_length=MOST_CHANNELS)
+
+
+class Replenishment(Strict):
+    """What to order; all that the plan recommends where no SKU is named."""
 
     skus: list[Identifier] = Field(default_factory=list, max_length=MOST_ITEMS)
 

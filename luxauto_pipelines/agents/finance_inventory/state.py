@@ -7,6 +7,7 @@ import polars as pl
 from assets.inventory.levels import low_stock
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import fetch, run
+from resources.store.limits import breakers
 from resources.store.stock import read_levels
 from resources.store.transactions import count_by_type
 
@@ -28,6 +29,7 @@ def status(books: BrandStore) -> dict[str, Any]:
             "SELECT count(*) FROM audit_log WHERE brand_id = :brand AND action = 'inventory.sync'",
             of_brand,
         ).scalar()
+        integrations = breakers(connection, brand)
     low = low_stock(levels)["kind"].value_counts()
     kinds = dict(low.iter_rows())
     counted = levels.filter(pl.col("counted")).height
@@ -45,5 +47,12 @@ def status(books: BrandStore) -> dict[str, Any]:
         "transactions": {"total_transactions": sum(by_type.values()), "by_type": by_type},
         "alerts": {"active_alerts": active, "total_alerts": alerts},
         "performance": {"sync_count": syncs or 0},
-        "circuit_breakers": {},
+        "circuit_breakers": {
+            row["name"]: {
+                "state": row["state"],
+                "failures": row["failures"],
+                "last_failure": row["last_failure_at"] and row["last_failure_at"].isoformat(),
+            }
+            for row in integrations
+        },
     }

@@ -75,3 +75,6 @@ class InboxMessage(Base):
     headers: Mapped[dict[str, Any]]
     body: Mapped[str] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text, doc="What came of it")
+    attempts: Mapped[int | None] = mapped_column(
+        doc="How often work on it was begun, less what failed for the channel's sake"
+    )

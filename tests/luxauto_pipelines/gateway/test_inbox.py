@@ -11,11 +11,16 @@ import pytest
 
 from tests.luxauto_pipelines.gateway.conftest import SECRET, Peer, rows
 
+BODY = '{"id": 5432109876543, "name": "Écharpe"}'.encode()
+# What WooCommerce numbers are deliveries, all of one second alike: its messages are told apart by their words.
+NUMBERS = {
+    "shopify": "products/update:m-1",
+    "woocommerce": hashlib.sha256(b"products/update\n" + BODY).hexdigest(),
+}
 HEADERS = {
     "shopify": ("X-Shopify-Hmac-Sha256", "X-Shopify-Event-Id", "X-Shopify-Topic"),
     "woocommerce": ("X-WC-Webhook-Signature", "X-WC-Webhook-Delivery-Id", "X-WC-Webhook-Topic"),
 }
-BODY = '{"id": 5432109876543, "name": "Écharpe"}'.encode()
 STORED = "SELECT channel, external_id, state, body FROM inbox_messages ORDER BY id"
 
 
@@ -42,7 +47,7 @@ def send(
 def test_a_signed_message_is_kept_as_it_came_without_a_token(peer: Peer, channel: str) -> None:
     answer = send(peer, channel)
     assert (answer.status_code, answer.json()) == (200, {"success": True, "duplicate": False})
-    assert rows(peer.books, STORED) == [(channel, "m-1", "received", BODY.decode())]
+    assert rows(peer.books, STORED) == [(channel, NUMBERS[channel], "received", BODY.decode())]
     kept = str(rows(peer.books, "SELECT headers FROM inbox_messages")[0][0])
     assert "products/update" in kept
     assert "session=1" not in kept
@@ -65,7 +70,7 @@ def test_the_same_message_many_times_at_once_is_kept_once(peer: Peer) -> None:
 def test_without_a_number_the_body_tells_messages_apart(peer: Peer) -> None:
     duplicates = [send(peer, "shopify", body, number=None).json()["duplicate"] for body in (BODY, BODY, BODY + b" ")]
     assert duplicates == [False, True, False]
-    assert rows(peer.books, STORED)[0][1] == hashlib.sha256(BODY).hexdigest()
+    assert rows(peer.books, STORED)[0][1] == f"products/update:{hashlib.sha256(BODY).hexdigest()}"
 
 
 def test_the_same_number_of_two_channels_is_two_messages(peer: Peer) -> None:
@@ -102,5 +107,9 @@ def test_a_channel_without_a_secret_is_a_503_that_names_the_variable(development
     assert rows(development.books, STORED) == []
 
 
-def test_an_unknown_channel_is_a_422(peer: Peer) -> None:
-    assert peer.post("/webhooks/myspace", content=BODY).status_code == 422
+def test_an_unknown_channel_is_a_404(peer: Peer) -> None:
+    assert peer.post("/webhooks/myspace", content=BODY).status_code == 404
+
+
+def test_a_name_that_no_channel_can_have_is_a_422(peer: Peer) -> None:
+    assert peer.post("/webhooks/my%20space", content=BODY).status_code == 422

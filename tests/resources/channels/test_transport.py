@@ -5,13 +5,12 @@ import logging
 import ssl
 import traceback
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from threading import Barrier, Lock
+from threading import Event, Semaphore
 from typing import Any
 
 import httpx2 as httpx
@@ -46,13 +45,11 @@ class Shop(VendorPeer):
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.sets: list[int] = []
         self.tokens: set[str] | None = None
-        self.in_flight = 0
         self.repeats: int | None = None
         """The status of a refusal that repeats every secret of the request."""
         super().__init__(tls)
 
     def answer(self, asked: Asked) -> Reply:
-        self.in_flight -= 1
         token = asked.headers.get("authorization", "").removeprefix("Bearer ")
         if asked.path == "/token":
             assert self.tokens is not None
@@ -72,10 +69,12 @@ class Shop(VendorPeer):
 class Caller:
     """A transport to a peer, and the tools that it was given."""
 
-    def __init__(self, url: str, breaker: Any = None, inspect: Any = lambda answer: None, **dial: Any) -> None:
+    def __init__(
+        self, url: str, breaker: Any = None, limiter: Any = None, inspect: Any = lambda answer: None, **dial: Any
+    ) -> None:
         self.clock = JumpingClock()
         self.breaker = breaker or ClosedBreaker()
-        self.limiter = MemoryLimiter(self.clock)
+        self.limiter = limiter or MemoryLimiter(self.clock)
         tools = Tools(self.breaker, self.limiter, self.clock)
         self.transport = Transport(Dial("shop", url, **dial), tools, inspect)
 
@@ -331,23 +330,40 @@ def _refusal(caller: Caller) -> str:
         return type(error).__name__
 
 
+class CountingLimiter(MemoryLimiter):
+    """Tells when a caller has been let through and is about to send."""
+
+    def __init__(self) -> None:
+        super().__init__(JumpingClock())
+        self.let_through = Semaphore(0)
+
+    def take(self, bucket: str, cost: float, rate: float, capacity: float) -> float:
+        self.let_through.release()
+        return 0.0
+
+
 def test_no_more_requests_are_under_way_than_the_connection_allows(shop: Shop) -> None:
-    cap, requests = 3, 30
-    peaks: Counter[int] = Counter()
-    lock, together = Lock(), Barrier(cap)
+    cap, requests = 3, 8
+    arrived, go_on, seen = Semaphore(0), Event(), list[None]()
 
-    def arrive() -> None:
-        with lock:
-            shop.in_flight += 1
-            peaks[shop.in_flight] += 1
-        # As many as are allowed do come at once; were it fewer, this would break.
-        together.wait(30)
+    def hold() -> None:
+        seen.append(None)
+        arrived.release()
+        assert go_on.wait(30)
 
-    shop.faults.append(Fault("meanwhile", times=requests, act=arrive))
-    caller = Caller(shop.url, concurrency=cap)
-    with ThreadPoolExecutor(10) as pool:
-        list(pool.map(lambda _: caller.read(), range(requests)))
-    assert max(peaks) == cap
+    shop.faults.append(Fault("meanwhile", times=requests, matches=lambda asked: asked.path == "/stock", act=hold))
+    limiter = CountingLimiter()
+    caller, other = Caller(shop.url, limiter=limiter, concurrency=cap), Caller(shop.url)
+    with ThreadPoolExecutor(requests) as pool:
+        under_way = [pool.submit(caller.read, limit=Limit("all", 1, 1)) for _ in range(requests)]
+        assert all(limiter.let_through.acquire(timeout=30) for _ in under_way)
+        assert all(arrived.acquire(timeout=30) for _ in range(cap))
+        # All want to send. While another connection's requests come and go, none of theirs comes besides those allowed.
+        for _ in range(50):
+            other.transport.read("GET", "/other")
+        held = len(seen)
+        go_on.set()
+    assert (held, len(seen)) == (cap, requests)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,14 @@ def upgrade() -> None:
     _create_stock_keeping()
     _add_columns()
     op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id", "location_id"], unique=False)
+    op.create_index(
+        "ix_stock_movements_reference",
+        "stock_movements",
+        ["brand_id", "reference"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
     _widen_alerts()
 
 
@@ -370,6 +378,7 @@ def _create_stock_keeping() -> None:
 
 def _add_columns() -> None:
     op.add_column("inbox_messages", sa.Column("note", sa.Text(), nullable=True))
+    op.add_column("inbox_messages", sa.Column("attempts", sa.Integer(), nullable=True))
     op.add_column(
         "skus",
         sa.Column(
