@@ -143,7 +143,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Forget how a channel is reached. Nothing is changed at the channel itself."""
-    from luxauto_pipelines.instance import reload
+    from luxauto_pipelines.instance import reload, tell_dagster
     from resources.store.audit import record
     from resources.store.connections import remove_connection
     from resources.store.locks import exclusively
@@ -157,6 +157,7 @@ def remove(
     with exclusively(books, f"channel:{name}"), books.write() as (connection, brand):
         remove_connection(connection, brand, name)
         record(connection, brand, "channel.remove", name, {"kind": channel.kind, "url": channel.reached.url})
+    tell_dagster(books)
     _line(f"{name} is removed: its credentials, mappings, and what it showed last.")
     _line(
         "What stays: its orders, what they moved and booked, its buffers, the log of writes. The channel itself goes on"
@@ -328,6 +329,7 @@ def _named_secrets(key: str | None, secret: str | None, webhook_secret: str | No
 
 
 def _save(books: "BrandStore", known: "ConnectedChannel | None", reached: "Connection", rules: _Rules) -> None:
+    from luxauto_pipelines.instance import tell_dagster
     from resources.store.audit import record
     from resources.store.connections import save_connection
 
@@ -348,6 +350,7 @@ def _save(books: "BrandStore", known: "ConnectedChannel | None", reached: "Conne
             **{"credentials": sorted(reached.secrets), **serving, "locations": list(locations)},
         }
         record(connection, brand, "channel.change" if known else "channel.add", reached.name, details)
+    tell_dagster(books)
     _warn_of_places(books, locations)
 
 

@@ -536,6 +536,7 @@ def _sync(books: "BrandStore", order: "Order") -> "list[Report]":
     from assets.inventory.channel_sync import sync as bring_together
     from luxauto_pipelines.onboarding import tell_retries
 
+    _warn_of_unlisted(books, order)
     with progress() as bar:
         task = bar.add_task("starting", total=None)
 
@@ -579,6 +580,19 @@ def _look_for_others(books: "BrandStore", channels: Iterable[str], wait: bool) -
             if not wait:
                 raise
             _note(f"another process is writing to {name}; waiting for it to end.")
+
+
+def _warn_of_unlisted(books: "BrandStore", order: "Order") -> None:
+    """What a channel lists is known once it has been read as a whole; until then no SKU of it can be picked out."""
+    from resources.store.connections import read_connections
+
+    if order.skus is None:
+        return
+    with books.read() as (connection, brand):
+        channels = read_connections(connection, brand, books.vault)
+    for channel in channels:
+        if channel.listed_at is None and (not order.channels or channel.name in order.channels):
+            _note(f"{channel.name} has never been read as a whole: luxauto inventory sync --channel {channel.name}")
 
 
 def _names(books: "BrandStore", channels: Iterable[str] | None) -> list[str]:

@@ -59,6 +59,19 @@ def child_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def tell_dagster(books: BrandStore) -> None:
+    """Have the instance know the channels that are connected now: each is a partition."""
+    import dagster as dg
+
+    from assets.partitions import keep_channels
+    from resources.store.connections import read_shares
+
+    with books.read() as (connection, brand):
+        names = read_shares(connection, brand)["channel"].to_list()
+    with dg.DagsterInstance.get() as instance:
+        keep_channels(instance, names)
+
+
 def reload() -> BrandStore:
     """The installation as it is now on disk."""
     return prepare(load_settings())

@@ -46,7 +46,7 @@ CREDENTIALS: dict[str, dict[str, str]] = {
 }
 """What each kind may be given, and where a person finds it."""
 
-_COMMON = ("timeout_seconds", "settle_seconds", "orders_overlap_seconds", "insecure", "ca_file")
+_COMMON = ("timeout_seconds", "settle_seconds", "orders_overlap_seconds", "fresh_within_hours", "insecure", "ca_file")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "woocommerce": ("batch_size", "concurrency", "sale_states"),
     "shopify": ("location", "currency"),
@@ -56,7 +56,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "ebay": (
         *("marketplace_id", "merchant_location_key", "scopes", "auth_url"),
-        *("batch_size", "daily_quota", "revisions_per_day"),
+        *("batch_size", "daily_quota", "revisions_per_day", "notification_url"),
     ),
 }
 """What each kind's connector understands besides the common ones; its module says what it means."""

@@ -1,7 +1,7 @@
 """Keys, and what is done with them so that a person cannot be read out of the lake.
 
-Belongs here: the installation's secret key, keyed hashes, sealing what must come back as it was. Does not belong here: personal data
-or credentials themselves (`store`).
+Belongs here: the installation's secret key, keyed hashes, sealing what must come back as it was. Does not belong here: personal
+data or credentials themselves (`store`).
 """
 
 import base64

@@ -87,6 +87,8 @@ class Report:
     planned: list[dict[str, Any]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     refusals: list[str] = field(default_factory=list)
+    waiting: int = 0
+    """Items that wait for an earlier write to take effect, or for another channel to show less."""
     postponed: str | None = None
     """Why orders that arrived meanwhile were left for the next sync."""
     error: str | None = None
@@ -139,7 +141,7 @@ def take_orders(
         for order in orders:
             taken = take_order(connection, Books(brand, zone, exponent(order.currency)), channel, order)
             report.orders += taken.is_new
-            report.unmapped += taken.unmapped
+            report.unmapped += [sku for sku in dict.fromkeys(taken.unmapped) if sku not in report.unmapped]
             units.update({sku: abs(moved) for sku, moved in taken.moved.items()})
         moved = skus_by_id(connection, list(units))
     report.units_moved += units.total()
@@ -228,7 +230,10 @@ class _Sync:
         self._release()
         self._pull()
         for number in range(ROUNDS):
-            if not sum(self._publish(channel, is_first=number == 0) for channel in self._channels):
+            is_first = number == 0
+            sent = sum(self._publish(channel, is_first=is_first) for channel in self._channels)
+            # A channel that was looked at later may have turned out to show what another one was waiting for.
+            if not sent and not (is_first and any(report.waiting for report in self._reports.values())):
                 break
             self._pull()
         return self._note()
@@ -253,8 +258,8 @@ class _Sync:
                 report.items = len({item.key for item in items})
                 report.gone = write_shown(connection, brand, channel, _rows(items), at, complete=whole)
             for channel in seen:
-                rows = _planned(connection, brand, self._books, channel, self._order, skus)
-                self._reports[channel.name].planned = rows.to_dicts()
+                compared = _compared(connection, brand, self._books, channel, self._order, skus)
+                self._reports[channel.name].planned = plan(compared).to_dicts()
 
     def _release(self) -> None:
         """End the promises whose time is over. Their SKUs have moved, as if by an order."""
@@ -381,13 +386,17 @@ def _publish_stock(
 ) -> int:
     settle = float(channel.reached.options.get("settle_seconds", connector.settle_seconds))
     with books.write() as (connection, brand):
-        planned = _planned(connection, brand, books, channel, order, skus)
+        compared = _compared(connection, brand, books, channel, order, skus)
+        # What shows what it should is agreed upon. Of what waits for a write it is not known yet what it will show.
+        agree(connection, channel, compared.filter(pl.col("state").is_in(IN_STEP))["key"].to_list())
+        planned = plan(compared)
         rows = planned.filter([row not in declined for row in planned.select("key", "wanted").iter_rows()])
         intents = rows.rename({"shown": "expected"}).select(pl.col(name).cast(dtype) for name, dtype in INTENTS.items())
         intended = intend(connection, brand, channel, "stock", intents, order.actor, settle)
     writes = [
         StockWrite(one.key, one.sku, one.wanted, one.expected, one.handles, one.idempotency_key) for one in intended
     ]
+    report.waiting = compared.filter(pl.col("action") == "wait").height
     unsure = _send(books, channel, "stock", intended, connector.write_stock(writes), report, declined=declined)
     if unsure:
         read_at = datetime.now(UTC)
@@ -425,7 +434,7 @@ def _publish_prices(
     return len(intended)
 
 
-def _planned(
+def _compared(
     connection: "Connection",
     brand: int,
     books: BrandStore,
@@ -433,13 +442,9 @@ def _planned(
     order: Order,
     skus: Iterable[str] | None,
 ) -> pl.DataFrame:
-    """The writes to this channel. What shows what it should is noted as agreed upon, in the same transaction."""
+    """What this channel shows of all its items, or of these SKUs, beside what it should show."""
     compared = compare_channels(connection, brand, books.settings, overwrite=order.repair)
-    mine = _narrowed(compared.filter(pl.col("channel") == channel.name), skus)
-    if not order.dry_run:
-        # Of one that waits for a write to take effect it is not known yet what it will show.
-        agree(connection, channel, mine.filter(pl.col("state").is_in(IN_STEP))["key"].to_list())
-    return plan(mine)
+    return _narrowed(compared.filter(pl.col("channel") == channel.name), skus)
 
 
 def _send(

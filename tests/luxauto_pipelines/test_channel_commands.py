@@ -315,8 +315,11 @@ def test_options_that_connectors_read_are_those_that_can_be_given():
 
 
 def _sources(kind: str) -> str:
-    folder = Path(__file__).parents[2] / "resources" / "channels"
-    return "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob(f"{kind}*.py")))
+    """The modules of a kind; what eBay asks for before it sends anything is read by the gateway."""
+    root = Path(__file__).parents[2]
+    files = sorted((root / "resources" / "channels").glob(f"{kind}*.py"))
+    files += [root / "luxauto_pipelines" / "gateway" / "routers" / "inbox.py"] if kind == "ebay" else []
+    return "".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def test_the_list_says_how_far_each_channel_is_read(shop: WooCommercePeer):

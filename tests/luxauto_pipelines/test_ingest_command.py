@@ -200,6 +200,8 @@ def test_init_tells_programs_what_it_made(home: Path) -> None:
         "base_currency": "CHF",
         "timezone": "Europe/Zurich",
         "books_start": "2020-01-01",
+        "allocation": "shared",
+        "scarce_at": 0,
     }
 
 

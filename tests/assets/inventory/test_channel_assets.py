@@ -4,8 +4,12 @@ Does not belong here: how a sync goes (`test_channel_sync`), or what asks for a 
 """
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -25,6 +29,7 @@ from resources.store.bulk import fetch, run
 from resources.store.connections import read_connections, save_connection
 from resources.store.orders import ensure_skus
 from resources.store.stock_keeping import Counted, set_level
+from tests.conftest import ROOT
 from tests.peers.shopify import ShopifyPeer
 from tests.peers.woocommerce import WooCommercePeer
 
@@ -109,6 +114,14 @@ def test_a_run_brings_a_channel_to_what_it_should_show_and_keeps_what_it_saw(hou
     assert metadata(result, "published_stock")["outcomes"] == {"confirmed": 5}
     assert set(checks(result).values()) == {True}
     assert house.boutique.violations == []
+
+
+def test_the_lake_holds_the_columns_that_the_assets_declare(house: House) -> None:
+    house.make()
+    graph = defs.resolve_asset_graph()
+    for name in CHANNEL_ASSETS:
+        declared: Any = graph.get(dg.AssetKey(name)).metadata["dagster/column_schema"]
+        assert house.rows(name).columns == [column.name for column in declared.columns], name
 
 
 def test_a_run_shows_how_each_thing_stood_before_it_was_written(house: House) -> None:
@@ -282,3 +295,19 @@ def test_dagsters_list_of_channels_is_that_of_the_connected_ones(instance: dg.Da
     assert sorted(instance.get_dynamic_partitions("channels")) == ["boutique", "new"]
     keep_channels(instance, [])
     assert instance.get_dynamic_partitions("channels") == []
+
+
+def test_the_command_line_makes_a_channel_that_was_connected_there(boutique: ShopifyPeer, tmp_path: Path) -> None:
+    """As people do it: processes of their own, in an installation of their own."""
+    home = tmp_path / "installation"
+    environment = {**os.environ, "LUXAUTO_HOME": str(home), "DAGSTER_HOME": str(home / "dagster"), "DATABASE_URL": ""}
+    luxauto = Path(sys.executable).with_name("luxauto")
+    secrets = boutique.connection("boutique").secrets
+    add = [luxauto, "channel", "add", "boutique", "--kind", "shopify", "--url", boutique.url]
+    add += ["--key", secrets["client_id"], "--secret", secrets["client_secret"]]
+    make = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "luxauto_pipelines.definitions"]
+    make += ["--select", "channel_listings", "--partition", "boutique"]
+    for command in (add, make):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert list(home.rglob("channel_listings/boutique.parquet"))
