@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luxauto_pipelines import cli_channels, cli_gateway, cli_inventory, cli_workflow
+from luxauto_pipelines import cli_channels, cli_gateway, cli_inventory, cli_stock_keeping, cli_workflow
 from luxauto_pipelines.console import Format, err, fail, out, print_json, print_table, progress
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ finance_app = typer.Typer(help="Reports from the books.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 app.add_typer(finance_app, name="finance")
 app.add_typer(cli_channels.app, name="channel")
+cli_inventory.app.add_typer(cli_stock_keeping.app)
 app.add_typer(cli_inventory.app, name="inventory")
 app.add_typer(cli_workflow.app, name="workflow")
 cli_gateway.register(app)

@@ -4,18 +4,26 @@ Belongs here: arguments, questions and tables. Does not belong here: how stock m
 brought to it (`assets/inventory`).
 """
 
-import getpass
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
-from luxauto_pipelines.console import Format, err, out, print_json, print_table, progress
+from luxauto_pipelines.cli_stock import (
+    FormatOption,
+    LocationOption,
+    SkuArgument,
+    actor,
+    known_sku,
+    note,
+    say,
+    show_rows,
+    today,
+)
+from luxauto_pipelines.console import Format, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from assets.inventory.channel_sync import Order, Report
@@ -26,11 +34,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Stock, and how every channel shows it.", no_args_is_help=True)
 
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
 FileArgument = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet or XLSX.", show_default=False)]
-SkuArgument = Annotated[str, typer.Argument(help="Our SKU.", show_default=False)]
-ReferenceArgument = Annotated[str, typer.Argument(help="As it was given to `reserve --for`.", show_default=False)]
-LocationOption = Annotated[str, typer.Option(help="Code of the place where it lies.")]
 ChannelsOption = Annotated[list[str] | None, typer.Option("--channel", help="Only this one; again for more.")]
 SkusOption = Annotated[list[str] | None, typer.Option("--sku", help="Only this one; again for more.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -55,7 +59,7 @@ def import_command(
 
     books = reload()
     source, told = _read_stock(books, file, location)
-    result = _take(books, told, By(_actor(), f"import of {file.name}", file.name), "inventory.import")
+    result = _take(books, told, By(actor(), f"import of {file.name}", file.name), "inventory.import")
     raise typer.Exit(_say_taken(books, file, source, told, result, format))
 
 
@@ -80,12 +84,12 @@ def count(
     if format is Format.table:
         if differ:
             print_table("Counted otherwise than expected", differ[0], (row.values() for row in differ))
-        _line(f"{len(compared) - len(differ)} of {len(compared)} places are as expected.")
+        say(f"{len(compared) - len(differ)} of {len(compared)} places are as expected.")
     sure = not dry_run and (yes or bool(differ and typer.confirm("Adjust the stock to what was counted?", err=True)))
     if not sure:
         code = _say_rejected(books, source, told, file, [], format, {"compared": compared, "written": False})
         raise typer.Exit(code)
-    result = _take(books, told, By(_actor(), f"count {file.name}", file.name), "inventory.count")
+    result = _take(books, told, By(actor(), f"count {file.name}", file.name), "inventory.count")
     raise typer.Exit(_say_taken(books, file, source, told, result, format, {"compared": compared, "written": True}))
 
 
@@ -109,16 +113,16 @@ def set_command(
     with books.write() as (connection, brand):
         ours = our_sku(connection, brand, sku)
         is_new = ours not in known_skus(connection, brand, [ours])
-        moved = set_level(connection, brand, Counted(ours, place, quantity, _actor(), reason), _today(books))
+        moved = set_level(connection, brand, Counted(ours, place, quantity, actor(), reason), today(books))
         details = {"location": place, "quantity": quantity, "moved": moved, "reason": reason}
         record(connection, brand, "inventory.set", ours, details)
     if format is Format.json:
         print_json({"sku": ours, **details, "new": is_new})
         return
     if is_new:
-        _note(f"there was no SKU {ours} before; it has been made.")
-    _line(f"{ours} at {place}: {quantity} ({moved:+d}).")
-    _line(f"Next: luxauto inventory sync --sku {ours}")
+        note(f"there was no SKU {ours} before; it has been made.")
+    say(f"{ours} at {place}: {quantity} ({moved:+d}).")
+    say(f"Next: luxauto inventory sync --sku {ours}")
 
 
 @app.command(epilog=_SYNC_CODES)
@@ -135,7 +139,7 @@ def sync(
     from luxauto_pipelines.instance import reload
 
     books = reload()
-    order = Order(tuple(channel or ()), _ours(books, sku), dry_run, prices, actor=_actor())
+    order = Order(tuple(channel or ()), _ours(books, sku), dry_run, prices, actor=actor())
     _look_for_others(books, order.channels, wait)
     reports = _sync(books, order)
     if format is Format.json:
@@ -174,16 +178,16 @@ def drift(
         print_json({"counts": counted, "differences": different, "errors": errors})
         return
     for name, error in errors.items():
-        _note(f"{name} could not be read: {error}")
+        note(f"{name} could not be read: {error}")
     if counted:
         print_table("Items by class", counted[0], (row.values() for row in counted))
     if different:
         columns = ("channel", "sku", "key", "shown", "wanted", "state", "action", "reason")
         print_table("Differences", columns, ([row[name] for name in columns] for row in different))
     if not counted:
-        _note("nothing has been read of any channel yet: luxauto inventory sync, or drift --read")
+        note("nothing has been read of any channel yet: luxauto inventory sync, or drift --read")
     elif not different:
-        _line("Every channel shows what it should.")
+        say("Every channel shows what it should.")
 
 
 @app.command(epilog=_SYNC_CODES)
@@ -199,14 +203,14 @@ def repair(
     from luxauto_pipelines.instance import reload
 
     books = reload()
-    channels, skus, actor = tuple(channel or ()), _ours(books, sku), f"repair by {_actor()}"
+    channels, skus, by = tuple(channel or ()), _ours(books, sku), f"repair by {actor()}"
     planned: list[Report] = []
     if dry_run or not yes:
-        planned = _sync(books, Order(channels, skus, dry_run=True, repair=True, actor=actor))
+        planned = _sync(books, Order(channels, skus, dry_run=True, repair=True, actor=by))
         if format is Format.table:
             _print_planned(planned)
             if any(report.planned for report in planned):
-                _note(
+                note(
                     "orders that are not taken in yet may explain some of it; a repair takes them in before it writes."
                 )
     failed = any(report.error for report in planned)
@@ -216,7 +220,7 @@ def repair(
         if format is Format.json:
             print_json({"planned": [_as_dict(report) for report in planned], "written": []})
         raise typer.Exit(1 if failed else 0)
-    reports, written = _repair(books, Order(channels, skus, repair=True, actor=actor))
+    reports, written = _repair(books, Order(channels, skus, repair=True, actor=by))
     if format is Format.json:
         print_json({"planned": [_as_dict(report) for report in planned], "written": written})
     else:
@@ -237,10 +241,10 @@ def history(
     from resources.store.movements import read_history
 
     books = reload()
-    ours = _known(books, sku)
+    ours = known_sku(books, sku)
     with books.read() as (connection, brand):
         rows = read_history(connection, brand, ours, most).to_dicts()
-    _show(rows, f"{ours}: movements", format, books, none=f"{ours} has never moved.")
+    show_rows(rows, f"{ours}: movements", format, books, none=f"{ours} has never moved.")
 
 
 @app.command()
@@ -253,7 +257,7 @@ def levels(
     from resources.store.stock_keeping import read_bundles, read_levels_by_location
 
     books = reload()
-    wanted = [_known(books, one) for one in sku or []]
+    wanted = [known_sku(books, one) for one in sku or []]
     with books.read() as (connection, brand):
         found = read_levels_by_location(connection, brand).to_dicts()
         sets = read_bundles(connection, brand).to_dicts()
@@ -263,195 +267,9 @@ def levels(
     for one in wanted:
         parts = [f"{part['units']} × {part['component']}" for part in sets if part["bundle"] == one]
         if parts:
-            _note(f"{one} is a set of {', '.join(parts)} and has no stock of its own.")
+            note(f"{one} is a set of {', '.join(parts)} and has no stock of its own.")
     nothing = "No stock of it was ever kept." if wanted else "Nothing is in stock: luxauto inventory import FILE"
-    _show(rows, "Stock", format, books, none=nothing)
-
-
-@app.command()
-def reserve(
-    sku: SkuArgument,
-    quantity: Annotated[int, typer.Argument(min=1, help="Units to promise.", show_default=False)],
-    reference: Annotated[str, typer.Option("--for", help="For whom: a client or an order. It names the promise.")],
-    until: Annotated[str | None, typer.Option(help="When it ends by itself, such as 2026-12-01T18:00.")] = None,
-    hours: Annotated[float | None, typer.Option(min=0.01, max=87_600, help="Or after so many hours.")] = None,
-) -> None:
-    """Promise units to somebody: no channel sells them until they are fetched or released."""
-    from luxauto_pipelines.instance import reload
-    from resources.store.audit import record
-    from resources.store.catalog_codes import known_skus
-    from resources.store.reservations import Promise
-    from resources.store.reservations import reserve as promise_units
-
-    books = reload()
-    ends = _ends(books, until, hours)
-    ours = _known(books, sku)
-    with books.write() as (connection, brand):
-        number = known_skus(connection, brand, [ours])[ours]
-        promise = Promise(reference, number, ours, quantity, ends, _actor())
-        promise_units(connection, brand, promise, _today(books))
-        details = {"reference": reference, "quantity": quantity, "until": ends and ends.isoformat()}
-        record(connection, brand, "inventory.reserve", ours, details)
-    held = f"until {_when(ends, books)}" if ends else "until it is fetched or released"
-    _line(f"{quantity} of {ours} are promised to {reference!r}, {held}.")
-    _line(f"Next: luxauto inventory sync --sku {ours}")
-
-
-@app.command()
-def release(reference: ReferenceArgument) -> None:
-    """End a promise: its units can be sold again."""
-    from resources.store.reservations import release as end
-
-    _end(reference, end, "inventory.release", "are available again")
-
-
-@app.command()
-def fetch(reference: ReferenceArgument) -> None:
-    """The promised units were fetched: the promise ends, and they leave the stock."""
-    from resources.store.reservations import consume
-
-    _end(reference, consume, "inventory.fetch", "have left the stock")
-
-
-@app.command()
-def reservations(
-    everything: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
-    format: FormatOption = Format.table,
-) -> None:
-    """Promises that hold, the oldest first."""
-    from luxauto_pipelines.instance import reload
-    from resources.store.reservations import read_reservations
-
-    books = reload()
-    with books.read() as (connection, brand):
-        rows = read_reservations(connection, brand, active_only=not everything).to_dicts()
-    _show(rows, "Promises", format, books, none="Nothing is promised to anybody.")
-
-
-@app.command()
-def rule(
-    channel: Annotated[str | None, typer.Option(help="Every channel without it.")] = None,
-    sku: Annotated[str | None, typer.Option(help="Every SKU without it.")] = None,
-    buffer: Annotated[int, typer.Option(min=0, help="Units that are held back.")] = 0,
-    most: Annotated[int | None, typer.Option(min=0, help="Show no more than so many.")] = None,
-) -> None:
-    """Hold units back from a channel, or show it no more than so many. Neither of both: the rule ends."""
-    from luxauto_pipelines.instance import reload
-    from resources.store.audit import record
-    from resources.store.stock_keeping import save_rule
-
-    books = reload()
-    ours = None if sku is None else _known(books, sku)
-    with books.write() as (connection, brand):
-        save_rule(connection, brand, channel, ours, buffer, most)
-        details = {"channel": channel, "sku": ours, "buffer": buffer, "most": most}
-        record(connection, brand, "inventory.rule", ours or "every SKU", details)
-    where = f"{ours or 'every SKU'} on {channel or 'every channel'}"
-    said = [f"{buffer} held back"] if buffer else []
-    said += [f"no more than {most} shown"] if most is not None else []
-    _line(f"{where}: {', '.join(said) or 'no rule any more'}.")
-
-
-@app.command()
-def rules(format: FormatOption = Format.table) -> None:
-    """Buffers and caps. For a channel and SKU the one that names most of both counts."""
-    from luxauto_pipelines.instance import reload
-    from resources.store.stock_keeping import read_rules
-
-    books = reload()
-    with books.read() as (connection, brand):
-        rows = read_rules(connection, brand).to_dicts()
-    _show(rows, "Rules (– is every one)", format, books, none="There is no rule: channels are shown all that there is.")
-
-
-@app.command()
-def bundle(
-    sku: SkuArgument,
-    component: Annotated[list[str] | None, typer.Argument(metavar="[COMPONENT=UNITS]...", show_default=False)] = None,
-) -> None:
-    """Say what a set consists of: it is sold as long as each component is there. None: it is no set any more."""
-    from assets.inventory.counting import our_sku
-    from luxauto_pipelines.instance import reload
-    from resources.store.audit import record
-    from resources.store.stock_keeping import save_bundle
-
-    books = reload()
-    parts = {_known(books, name): units for name, units in map(_component, component or [])}
-    with books.write() as (connection, brand):
-        ours = our_sku(connection, brand, sku)
-        save_bundle(connection, brand, ours, parts)
-        record(connection, brand, "inventory.bundle", ours, {"components": parts})
-    said = ", ".join(f"{units} × {part}" for part, units in parts.items())
-    _line(f"{ours} is a set of {said}." if parts else f"{ours} is no set any more.")
-
-
-@app.command()
-def supply(
-    sku: SkuArgument,
-    kind: Annotated[str, typer.Argument(help="made_to_order, pre_order or stock.", show_default=False)],
-    limit: Annotated[int, typer.Option(min=0, help="Units that may be sold beyond the stock.")] = 0,
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
-    last: Annotated[datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day.")] = None,
-) -> None:
-    """Say how a SKU is supplied: from stock alone, or sold beyond it, since it is made to order or on pre-order."""
-    from assets.inventory.counting import our_sku
-    from luxauto_pipelines.instance import reload
-    from resources.store.audit import record
-    from resources.store.stock_keeping import InvalidStockKeeping, save_supply
-
-    if kind in ("made_to_order", "pre_order") and not limit:
-        raise InvalidStockKeeping(f"{kind} needs --limit N: how many units may be sold beyond the stock")
-    books = reload()
-    days = [None if day is None else day.date() for day in (first, last)]
-    with books.write() as (connection, brand):
-        ours = our_sku(connection, brand, sku)
-        save_supply(connection, brand, ours, kind, limit, *days)
-        details = {"kind": kind, "limit": limit, "from": days[0] and str(days[0]), "until": days[1] and str(days[1])}
-        record(connection, brand, "inventory.supply", ours, details)
-    _line(f"{ours}: {kind.replace('_', ' ')}" + (f", up to {limit} beyond the stock." if limit else "."))
-
-
-@app.command()
-def piece(
-    sku: SkuArgument,
-    serial: Annotated[str, typer.Argument(help="The piece's number.", show_default=False)],
-    location: LocationOption = "main",
-) -> None:
-    """Number a piece that is in stock. A SKU with numbered pieces is never shown by two channels at once."""
-    from assets.inventory.counting import our_sku
-    from luxauto_pipelines.instance import reload
-    from resources.store.audit import record
-    from resources.store.stock_keeping import InvalidStockKeeping, add_piece, read_levels_by_location, read_pieces
-
-    books = reload()
-    place = location.strip().lower()
-    with books.write() as (connection, brand):
-        ours = our_sku(connection, brand, sku)
-        known = [row for row in read_pieces(connection, brand, ours).to_dicts() if row["serial"] == serial]
-        if known:
-            raise InvalidStockKeeping(f"{ours} {serial} is known: {known[0]['state']} at {known[0]['location']}")
-        add_piece(connection, brand, ours, serial, place)
-        record(connection, brand, "inventory.piece", ours, {"serial": serial, "location": place})
-        found = read_levels_by_location(connection, brand).to_dicts()
-        pieces = read_pieces(connection, brand, ours).to_dicts()
-    numbered = sum(row["state"] == "in_stock" and row["location"] == place for row in pieces)
-    units = sum(row["on_hand"] for row in found if (row["sku"], row["location"]) == (ours, place))
-    _line(f"{ours} {serial} is in stock at {place}.")
-    if numbered != units:
-        _note(f"{place} has {numbered} numbered pieces and {units} units: luxauto inventory set {ours} {numbered}")
-
-
-@app.command()
-def pieces(sku: SkuArgument, format: FormatOption = Format.table) -> None:
-    """The numbered pieces of a SKU: where each is, and on which order it was sold."""
-    from luxauto_pipelines.instance import reload
-    from resources.store.stock_keeping import read_pieces
-
-    books = reload()
-    ours = _known(books, sku)
-    with books.read() as (connection, brand):
-        rows = read_pieces(connection, brand, ours).to_dicts()
-    _show(rows, f"{ours}: numbered pieces", format, books, none=f"No piece of {ours} has a number.")
+    show_rows(rows, "Stock", format, books, none=nothing)
 
 
 # Files
@@ -498,7 +316,7 @@ def _say_taken(
         print_table(file.name, counts, [counts.values()])
     code = _say_rejected(books, source, told, file, refused, format, {**counts, **(more or {})})
     if format is Format.table and result.changed:
-        _line("Next: luxauto inventory sync")
+        say("Next: luxauto inventory sync")
     return code
 
 
@@ -525,7 +343,7 @@ def _say_rejected(
         print_json({"file": str(file), **more, "rejected": rows, "quarantine_file": kept})
     elif rows:
         print_table("Put aside", rows[0], (row.values() for row in rows[:_MOST_SHOWN]))
-        _line(f"{len(rows)} rows were put aside, with their reasons: {kept}")
+        say(f"{len(rows)} rows were put aside, with their reasons: {kept}")
     return 2 if rows else 0
 
 
@@ -546,7 +364,7 @@ def _sync(books: "BrandStore", order: "Order") -> "list[Report]":
         tell_retries(tell)
         reports = bring_together(books, order, tell)
     if not reports:
-        _note("no channel is connected: luxauto channel add NAME --kind KIND --url URL")
+        note("no channel is connected: luxauto channel add NAME --kind KIND --url URL")
     return reports
 
 
@@ -579,7 +397,7 @@ def _look_for_others(books: "BrandStore", channels: Iterable[str], wait: bool) -
         except Busy:
             if not wait:
                 raise
-            _note(f"another process is writing to {name}; waiting for it to end.")
+            note(f"another process is writing to {name}; waiting for it to end.")
 
 
 def _warn_of_unlisted(books: "BrandStore", order: "Order") -> None:
@@ -592,7 +410,7 @@ def _warn_of_unlisted(books: "BrandStore", order: "Order") -> None:
         channels = read_connections(connection, brand, books.vault)
     for channel in channels:
         if channel.listed_at is None and (not order.channels or channel.name in order.channels):
-            _note(f"{channel.name} has never been read as a whole: luxauto inventory sync --channel {channel.name}")
+            note(f"{channel.name} has never been read as a whole: luxauto inventory sync --channel {channel.name}")
 
 
 def _names(books: "BrandStore", channels: Iterable[str] | None) -> list[str]:
@@ -647,14 +465,12 @@ def _print_reports(reports: "Sequence[Report]") -> None:
         print_table("Channels", columns, rows)
     for report in reports:
         for text in report.refusals[:_MOST_SHOWN]:
-            _line(f"{report.channel} refused {text}")
+            say(f"{report.channel} refused {text}")
         if report.postponed:
-            _line(f"{report.channel}: the rest of its orders comes with the next sync: {report.postponed}")
+            say(f"{report.channel}: the rest of its orders comes with the next sync: {report.postponed}")
         if report.unmapped:
             said = ", ".join(sorted(set(report.unmapped))[:_MOST_SHOWN])
-            _line(
-                f"{report.channel} sold what is no SKU of ours: {said}. See luxauto channel unmapped {report.channel}"
-            )
+            say(f"{report.channel} sold what is no SKU of ours: {said}. See luxauto channel unmapped {report.channel}")
 
 
 def _as_dict(report: "Report") -> dict[str, Any]:
@@ -668,99 +484,13 @@ def _print_planned(reports: "Sequence[Report]") -> None:
         print_table("Would be written", columns, rows)
     for report in reports:
         if report.error:
-            _line(f"{report.channel} could not be read: {report.error}")
+            say(f"{report.channel} could not be read: {report.error}")
         elif not report.planned:
-            _line(f"{report.channel}: nothing would be written ({report.items} items were read).")
+            say(f"{report.channel}: nothing would be written ({report.items} items were read).")
 
 
 # What is said, and words of the command line
 
 
-def _show(rows: Sequence[dict[str, Any]], title: str, format: Format, books: "BrandStore", *, none: str) -> None:
-    if format is Format.json:
-        print_json(rows)
-    elif rows:
-        shown = ([_when(v, books) if isinstance(v, datetime) else v for v in row.values()] for row in rows)
-        print_table(title, rows[0], shown)
-    else:
-        _line(none)
-
-
-def _end(reference: str, end: Callable[..., None], action: str, said: str) -> None:
-    from luxauto_pipelines.instance import reload
-    from resources.store.audit import record
-
-    books = reload()
-    with books.write() as (connection, brand):
-        end(connection, brand, reference, _actor(), _today(books))
-        record(connection, brand, action, reference, {})
-    _line(f"The units promised to {reference!r} {said}.")
-
-
-def _known(books: "BrandStore", sku: str) -> str:
-    """The SKU as it is kept. Raises InvalidStockKeeping where there is none."""
-    from assets.inventory.counting import our_sku
-    from resources.store.catalog_codes import known_skus
-    from resources.store.stock_keeping import InvalidStockKeeping
-
-    with books.read() as (connection, brand):
-        ours = our_sku(connection, brand, sku)
-        if ours not in known_skus(connection, brand, [ours]):
-            raise InvalidStockKeeping(
-                f"there is no SKU {ours!r}: take it in with `luxauto inventory import`, or correct it"
-            )
-    return ours
-
-
 def _ours(books: "BrandStore", skus: Sequence[str] | None) -> tuple[str, ...] | None:
-    return tuple(_known(books, sku) for sku in skus) if skus else None
-
-
-def _component(text: str) -> tuple[str, int]:
-    name, _, units = text.partition("=")
-    if not name.strip() or not units.strip().isdecimal():
-        raise typer.BadParameter(f"{text!r} is not of the form COMPONENT=UNITS")
-    return name, int(units)
-
-
-def _ends(books: "BrandStore", until: str | None, hours: float | None) -> datetime | None:
-    now = datetime.now(UTC)
-    if until is not None and hours is not None:
-        raise typer.BadParameter("give either --until or --hours")
-    if until is None:
-        return None if hours is None else now + timedelta(hours=hours)
-    try:
-        at = datetime.fromisoformat(until)
-    except ValueError as error:
-        raise typer.BadParameter(f"{until!r} is no time such as 2026-12-01T18:00", param_hint="--until") from error
-    at = (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(books.settings.current.timezone))).astimezone(UTC)
-    if at <= now:
-        raise typer.BadParameter(f"{until} is over", param_hint="--until")
-    return at
-
-
-def _today(books: "BrandStore") -> date:
-    from assets.ingestion.lines import today_in
-
-    return today_in(books.settings.current.timezone, datetime.now(UTC))
-
-
-def _when(at: datetime | None, books: "BrandStore") -> str | None:
-    zone = ZoneInfo(books.settings.current.timezone)
-    return None if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
-
-
-def _actor() -> str:
-    """The operating system's user."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "operator"
-
-
-def _line(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _note(text: str) -> None:
-    err.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+    return tuple(known_sku(books, sku) for sku in skus) if skus else None

@@ -140,7 +140,7 @@ def published_stock(
         wanted = plan(compare_channels(connection, brand, store.settings))
     # What this channel's orders have moved is out of step at the others. Just that is read again, and then written.
     channels = tuple(sorted({name, *wanted["channel"]}))
-    order = Order(channels, skus=tuple(wanted["sku"].unique().sort()), actor=f"run {context.run_id[:8]}")
+    order = Order(channels, skus=tuple(wanted["sku"].unique().sort()), actor=f"run {context.run.run_id[:8]}")
     own = next(report for report in sync(store, order, tell=context.log.info) if report.channel == name)
     if own.error is not None:
         raise dg.Failure(f"{name}: {own.error}")

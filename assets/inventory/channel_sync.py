@@ -157,16 +157,20 @@ def publish(
     *,
     skus: Iterable[str] | None = None,
     reread: bool = True,
+    again: Iterable[str] = (),
     declined: set[tuple[str, int]] | None = None,
 ) -> int:
     """Read what the channel shows (all, or these SKUs), and write what differs. Returns how many writes were sent.
 
     One process at a time does this for a channel: of two that plan at once, the slower would write what is no longer true.
-    `declined`: keys and quantities that the channel has said no to. They are not sent again, and more are added.
+    `again`: where not all of that is read, these SKUs are. `declined`: keys and quantities that the channel has said no to;
+    they are not sent again, and more are added.
     """
     with exclusively(books, f"channel:{channel.name}", wait=True):
         if reread:
             read_channel(books, channel, connector, report, skus)
+        elif again:
+            read_channel(books, channel, connector, Report(channel.name), again)
         sent = _publish_stock(books, channel, connector, order, report, skus, set() if declined is None else declined)
         return sent + (_publish_prices(books, channel, connector, order, report, skus) if order.prices else 0)
 
@@ -214,6 +218,7 @@ class _Sync:
         self._connectors: dict[str, Connector] = {}
         self._moved: set[str] = set()
         self._read: dict[str, set[str]] = defaultdict(set)
+        self._sold: dict[str, set[str]] = defaultdict(set)
         self._declined: dict[str, set[tuple[str, int]]] = defaultdict(set)
 
     def __enter__(self) -> "_Sync":
@@ -235,7 +240,8 @@ class _Sync:
             # A channel that was looked at later may have turned out to show what another one was waiting for.
             if not sent and not (is_first and any(report.waiting for report in self._reports.values())):
                 break
-            self._pull()
+            if sent:
+                self._pull()
         return self._note()
 
     def _preview(self) -> None:
@@ -245,10 +251,10 @@ class _Sync:
         read: dict[str, tuple[datetime, list[ListedItem]]] = {}
         for channel in self._named:
             self._tell(f"{channel.name}: stock")
-            now, nothing = datetime.now(UTC), None
-            items = self._at(channel, lambda c, con, _: _look(self._books, c, con, skus), nothing)
-            if items is not None:
-                read[channel.name] = now, items
+            at = datetime.now(UTC)
+            items = self._at(channel, lambda known, connector, _: _look(self._books, known, connector, skus), [])
+            if self._reports[channel.name].error is None:
+                read[channel.name] = at, items
         with self._books.write() as (connection, brand), _undone(connection):
             now = datetime.now(UTC)
             release_expired(connection, brand, now, today_in(self._books.settings.current.timezone, now))
@@ -274,6 +280,7 @@ class _Sync:
             # What has moved before an error has moved, and is told to the others.
             for moved in _take_in_pages(self._books, channel, connector, report):
                 self._moved |= moved
+                self._sold[channel.name] |= moved
 
         for channel in self._named:
             self._tell(f"{channel.name}: orders")
@@ -292,12 +299,14 @@ class _Sync:
         order = self._order if is_named else replace(self._order, repair=False, prices=False)
         # Prices are compared with what was read, which is read once.
         order = order if is_first else replace(order, prices=False)
-        unread = set(skus or ()) - self._read[channel.name]
-        self._read[channel.name] |= unread
+        # What was sold there meanwhile shows another number than we believe, and what was not read may show any.
+        sold = self._with_sets(self._sold.pop(channel.name, set()))
+        again, declined = set(skus or ()) - self._read[channel.name] | set(sold), self._declined[channel.name]
+        self._read[channel.name] |= again
 
         def step(channel: ConnectedChannel, connector: Connector, report: Report) -> int:
-            reread, declined = is_first or bool(unread), self._declined[channel.name]
-            return publish(self._books, channel, connector, order, report, skus=skus, reread=reread, declined=declined)
+            how = {"again": again, "declined": declined}
+            return publish(self._books, channel, connector, order, report, skus=skus, reread=is_first, **how)
 
         return self._at(channel, step, 0)
 
@@ -332,7 +341,7 @@ class _Sync:
         with self._books.write() as (connection, brand):
             for channel in self._channels:
                 report = self._reports[channel.name]
-                if channel in self._named or report.items or report.error:
+                if channel in self._named or report.items or report.outcomes or report.error:
                     reports.append(report)
                 # That a few SKUs could be told says nothing of what was wrong with its orders or its other items.
                 if channel in self._named or report.error:
@@ -402,7 +411,7 @@ def _publish_stock(
         read_at = datetime.now(UTC)
         with books.read() as (connection, _):
             known = listed_items(connection, channel, unsure)
-        keep_items(books, channel, connector.read_items(known), read_at, report)
+        keep_items(books, channel, connector.read_items(known), read_at, Report(channel.name))
     return len(intended)
 
 

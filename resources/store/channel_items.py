@@ -375,6 +375,19 @@ def _settle(connection: "Connection", values: dict[str, Any]) -> None:
         values,
     )
     _own_late_writes(connection, values)
+    # An order that our write buried, as where nothing compares, leaves our own number standing.
+    run(
+        connection,
+        """
+            UPDATE channel_items SET agreed = shown
+            WHERE channel_id = :channel AND read_at = :read_at AND pending IS NULL AND agreed <> shown AND shown = (
+                SELECT w.wanted FROM channel_writes w
+                WHERE w.channel_id = channel_items.channel_id AND w.key = channel_items.key AND w.field = 'stock'
+                      AND w.state = 'confirmed'
+                ORDER BY w.id DESC LIMIT 1)
+        """,
+        values,
+    )
 
 
 def _own_late_writes(connection: "Connection", values: dict[str, Any]) -> None:

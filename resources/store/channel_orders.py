@@ -277,6 +277,9 @@ def _move_line(telling: _Telling, line: _Line, sku: int, units: int, moved: Coun
         return
     connection, books, channel, order = telling.connection, telling.books, telling.channel, telling.order
     reference = f"{channel.name}:{order.order_id}:{line.external_id}"
+    # By as much the channel has changed what it shows: that is no edit of somebody else's.
+    expected = "UPDATE channel_items SET agreed = agreed - :units WHERE channel_id = :channel AND sku_id = :sku"
+    run(connection, expected, {"units": units, "channel": channel.channel_id, "sku": sku})
     # The first units left when the order was placed; what changed later, changed when the channel says.
     at = order.placed_at if not line.changes else order.updated_at
     for part, count in _parts(telling, line, sku, units, reference).items():
