@@ -68,7 +68,8 @@ def picture(page: Page, name: str, **options: Any) -> None:
 def test_the_graph_shows_the_three_groups(page: Page) -> None:
     page.goto("/asset-groups")
     for group in ("finance", "forecasting", "inventory"):
-        page.get_by_text(group, exact=True).last.click(trial=True)
+        # Dagster measures each name in a hidden twin of it.
+        page.get_by_text(group, exact=True).filter(visible=True).last.click(trial=True)
     expect(page.get_by_text("fetching statuses")).to_have_count(0)
     picture(page, "graph")
 
@@ -76,7 +77,7 @@ def test_the_graph_shows_the_three_groups(page: Page) -> None:
 def test_the_graph_of_a_group_shows_its_assets_and_that_their_checks_passed(page: Page, server: Server) -> None:
     location = server.repository["repositoryLocationName"]
     # Dagster draws only what the window shows.
-    page.set_viewport_size({"width": 2400, "height": 1600})
+    page.set_viewport_size({"width": 3600, "height": 2400})
     page.goto(f"/locations/{location}/asset-groups/inventory/lineage")
     for asset in ("stock_movements", "stock_levels", "reorder_plan", "purchase_orders", "stock_alerts"):
         page.get_by_text(asset, exact=True).first.click(trial=True)

@@ -21,6 +21,7 @@ from resources.channels.protocol import (
     ListedItem,
     Outcome,
     PriceWrite,
+    QuotaExhausted,
     StockWrite,
     WriteResult,
 )
@@ -607,10 +608,21 @@ def test_a_429_without_a_header_waits_for_the_operations_next_drop(
     peer: AmazonPeer, tools: Tools, clock: JumpingClock
 ) -> None:
     peer.rate_header = None
+    peer.add("A", 1)
+    peer.faults.append(Fault("reply", matches=on("PATCH"), reply=Reply(429, {"errors": []})))
+    assert written(connected(peer, tools), stock("A", 2))[0].outcome == Outcome.accepted
+    assert sum(clock.slept) == pytest.approx(1 / 5)
+    assert (peer.count("PATCH"), peer.stock("A")) == (2, 2)
+
+
+def test_a_drop_that_comes_in_minutes_is_not_waited_for(peer: AmazonPeer, tools: Tools, clock: JumpingClock) -> None:
+    peer.rate_header = None
     peer.faults.append(Fault("reply", matches=on("GET", "/orders/"), reply=Reply(429, {"errors": []})))
-    assert list(connected(peer, tools).orders_since(LONG_AGO)) == []
-    assert sum(clock.slept) == pytest.approx(1 / 0.0056)
-    assert peer.count("GET", "/orders/") == 2
+    with pytest.raises(QuotaExhausted) as postponed:
+        list(connected(peer, tools).orders_since(LONG_AGO))
+    assert (postponed.value.until - clock.now()).total_seconds() == pytest.approx(1 / 0.0056)
+    assert sum(clock.slept) == 0
+    assert peer.count("GET", "/orders/") == 1
 
 
 def test_a_429_with_a_rate_header_waits_by_the_live_rate(peer: AmazonPeer, tools: Tools, clock: JumpingClock) -> None:
