@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from resources.store.bulk import as_instant, fetch, insert_row, read_frame, run
-from resources.store.movements import Movement, components_of, levels_by_location, move, places_of, take_out
+from resources.store.movements import (
+    Movement,
+    components_of,
+    index_movements,
+    levels_by_location,
+    move,
+    places_of,
+    take_out,
+)
 from resources.store.orders import INSTANT, INT, TEXT
 from resources.store.stock_keeping import assign_pieces
 
@@ -165,6 +173,7 @@ def _is_known(connection: "Connection", brand: int, promise: Promise) -> bool:
 
 def _held(connection: "Connection", brand: int, reference: str) -> list[tuple[int, int, int]]:
     """SKU's id, location's id and units that the promise still holds."""
+    index_movements(connection)
     query = """
         SELECT sku_id, location_id, CAST(-sum(quantity) AS BIGINT) FROM stock_movements
         WHERE brand_id = :brand AND kind = 'reservation' AND reference = :reference

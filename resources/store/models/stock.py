@@ -9,7 +9,6 @@ from resources.store.types import Base, Code, Id, big_integer, days_index, names
 from resources.store.vocabulary import MOVEMENT_KINDS, PIECE_STATES, RESERVATION_STATES
 
 _IMPORTED = text("import_key IS NOT NULL")
-_REFERRED = text("reference IS NOT NULL")
 
 
 class StockMovement(Base):
@@ -21,14 +20,6 @@ class StockMovement(Base):
     __tablename__ = "stock_movements"
     __table_args__ = (
         days_index("ix_stock_movements_day"),
-        Index("ix_stock_movements_sku", "sku_id", "location_id"),
-        Index(
-            "ix_stock_movements_reference",
-            "brand_id",
-            "reference",
-            sqlite_where=_REFERRED,
-            postgresql_where=_REFERRED,
-        ),
         Index(
             "uq_stock_movements_import_key",
             "brand_id",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
 from resources.store.brand_store import BrandStore
@@ -17,6 +18,7 @@ from resources.store.brands import location_ids
 from resources.store.bulk import run
 from resources.store.catalog_codes import sku_ids
 from resources.store.movements import (
+    INDEXES,
     Movement,
     components_of,
     levels_by_location,
@@ -210,3 +212,16 @@ def test_the_history_tells_the_level_after_each_movement_and_who_made_it(books: 
         ("opening", 5, 5, 0, "anna", "count"),
     ]
     assert newest.rows() == found.head(1).rows()
+
+
+def test_the_indexes_of_single_skus_are_made_by_the_first_question(books: BrandStore) -> None:
+    def made() -> set[str]:
+        with books.read() as (connection, _):
+            return {index["name"] or "" for index in inspect(connection).get_indexes("stock_movements")}
+
+    assert not made() & set(INDEXES)
+    with books.write() as (connection, _):
+        levels_by_location(connection, 1)
+    assert made() >= set(INDEXES)
+    with books.write() as (connection, _):
+        levels_by_location(connection, 1)

@@ -19,15 +19,6 @@ def upgrade() -> None:
     _create_limits()
     _create_stock_keeping()
     _add_columns()
-    op.create_index("ix_stock_movements_sku", "stock_movements", ["sku_id", "location_id"], unique=False)
-    op.create_index(
-        "ix_stock_movements_reference",
-        "stock_movements",
-        ["brand_id", "reference"],
-        unique=False,
-        sqlite_where=sa.text("reference IS NOT NULL"),
-        postgresql_where=sa.text("reference IS NOT NULL"),
-    )
     _widen_alerts()
 
 
