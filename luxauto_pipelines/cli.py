@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from luxauto_pipelines import cli_channels, cli_gateway, cli_inventory, cli_stock_keeping, cli_workflow
-from luxauto_pipelines.console import Format, err, fail, out, print_json, print_table, progress
+from luxauto_pipelines import cli_channels, cli_finance, cli_gateway, cli_inventory, cli_stock_keeping, cli_workflow
+from luxauto_pipelines.console import Format, fail, out, print_json, print_table, progress
 
 app = typer.Typer(
     help="Run a luxury brand's operations: stock, ledger, forecasts and reports from real orders.",
@@ -18,9 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 ingest_app = typer.Typer(help="Take a file in. Idempotent: the same file twice changes nothing.", no_args_is_help=True)
-finance_app = typer.Typer(help="Reports from the books.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
-app.add_typer(finance_app, name="finance")
+app.add_typer(cli_finance.app, name="finance")
 app.add_typer(cli_channels.app, name="channel")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
 app.add_typer(cli_inventory.app, name="inventory")
@@ -133,36 +132,6 @@ def refresh(
         out.print(f"{len(result['assets'])} assets made{days}. Log: {result['log']}")
     else:
         out.print("Everything is up to date.")
-
-
-@finance_app.command("report")
-def finance_report(
-    by: Annotated[str, typer.Option(help="day or month.")] = "month",
-    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = None,
-    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day.")] = None,
-    format: FormatOption = Format.table,
-) -> None:
-    """Gross sales, returns and net revenue from goods, in the base currency, by day or month.
-
-    Amounts of days without an exchange rate stand in rows of their own currency. Run `luxauto refresh` after an ingest.
-    """
-    from luxauto_pipelines.instance import reload
-    from luxauto_pipelines.refresh import days_behind
-    from luxauto_pipelines.sales_report import PERIODS, sales_report
-    from resources.lake import Lake
-
-    if by not in PERIODS:
-        raise typer.BadParameter(f"{by!r} is not one of {', '.join(PERIODS)}", param_hint="--by")
-    books = reload()
-    lake = Lake(books.settings.lake_url, books.settings.brand)
-    rows = sales_report(lake, by, start.date() if start else None, end.date() if end else None)
-    if behind := days_behind(books):
-        err.print(f"note: {behind} ingested days are not in these figures yet; run `luxauto refresh`.")
-    if format is Format.json:
-        print_json(rows)
-    else:
-        columns = list(rows[0]) if rows else ["period"]
-        print_table(f"{books.settings.current.name}: sales by {by}", columns, (row.values() for row in rows))
 
 
 @app.command()
