@@ -17,7 +17,7 @@ from resources.store.models.channels import (
 from resources.store.models.customers import Customer, CustomerProfile
 from resources.store.models.effects import Effect
 from resources.store.models.gateway import IdempotencyKey, InboxMessage, RevokedToken, Spending
-from resources.store.models.ledger import Account, FxRate, JournalEntry, Posting, Transaction
+from resources.store.models.ledger import Account, AccountingPeriod, FxRate, JournalEntry, Posting, Transaction
 from resources.store.models.orders import Import, Order, OrderLine
 from resources.store.models.purchasing import PurchaseOrder, PurchaseOrderLine
 from resources.store.models.stock import NumberedPiece, Reservation, StockMovement, StockRule
@@ -33,6 +33,7 @@ from resources.store.types import Base
 
 __all__ = [
     "Account",
+    "AccountingPeriod",
     "Alert",
     "Approval",
     "AuditEvent",

@@ -68,29 +68,55 @@ class Account(Base):
 
     id: Mapped[Id]
     brand_id: Mapped[int] = refers_to("brands.id")
-    code: Mapped[Code]
+    code: Mapped[Code] = mapped_column(doc="A head such as 4000, or one of its sub-accounts such as 4000.shopify")
     name: Mapped[str]
     type: Mapped[str] = one_of("account_type", "asset", "liability", "equity", "revenue", "expense")
 
 
+class AccountingPeriod(Base):
+    """A month of the books that was closed. While it is, the database takes no entry that is dated in it."""
+
+    __tablename__ = "accounting_periods"
+    __table_args__ = (UniqueConstraint("brand_id", "month"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    month: Mapped[date] = mapped_column(doc="Its first day")
+    status: Mapped[str] = one_of("period_status", "open", "closed")
+    head: Mapped[str] = mapped_column(String(64), doc="Newest hash of the journal when the month was last closed")
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str]
+
+
 class JournalEntry(Base):
-    """A dated set of postings that sums to zero in every currency. Append only: a correction is a further entry."""
+    """A dated set of postings that sums to zero in every currency. Append only: a correction is a further entry.
+
+    Triggers hold that: an entry is written after its postings and seals them, and nothing of it is changed or deleted.
+    """
 
     __tablename__ = "journal_entries"
     __table_args__ = (
         UniqueConstraint("brand_id", "key"),
         Index("ix_journal_entries_day", "brand_id", "entry_date"),
+        Index("ix_journal_entries_event_day", "brand_id", "event_date"),
+        Index("ix_journal_entries_newest", "brand_id", "id"),
         Index("ix_journal_entries_order", "order_id"),
     )
 
     id: Mapped[Id]
     brand_id: Mapped[int] = refers_to("brands.id")
     key: Mapped[str] = mapped_column(String(255), doc="Identity of the business event, so that it is posted once")
-    entry_date: Mapped[date]
+    entry_date: Mapped[date] = mapped_column(doc="Day of the books; the event's own day unless its month was closed")
+    event_date: Mapped[date] = mapped_column(doc="Local day of the business event")
     recorded_at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(32), doc="order, stock, payout, expense, revaluation, reversal, …")
     description: Mapped[str]
+    reference: Mapped[str | None] = mapped_column(doc="Whose number a person would search by; an order's is its own")
+    channel: Mapped[str | None] = mapped_column(String(128), doc="Code of the channel where no order says it")
     order_id: Mapped[int | None] = refers_to("orders.id")
     reversal_of: Mapped[int | None] = refers_to("journal_entries.id")
+    previous_hash: Mapped[str] = mapped_column(String(64), doc="Of the brand's entry before this one")
+    hash: Mapped[str] = mapped_column(String(64), doc="SHA-256 over the previous hash, the entry and its postings")
 
 
 class Posting(Base):
@@ -108,3 +134,7 @@ class Posting(Base):
     base_amount_minor: Mapped[int | None] = mapped_column(
         BigInteger, doc="In the brand's base currency at the day's rate; empty where no rate is known"
     )
+    rate_numerator: Mapped[int | None] = mapped_column(
+        BigInteger, doc="With the denominator: worth of one unit of the currency in the base currency, as it was posted"
+    )
+    rate_denominator: Mapped[int | None] = mapped_column(BigInteger)
