@@ -6,9 +6,10 @@ Belongs here: valuation and the double entry of order lines. Does not belong her
 
 import polars as pl
 
-from assets.finance.accounts import ACCOUNT_OF_KIND, CLEARING, COST_OF_GOODS, INVENTORY, RETURNS
+from assets.finance.accounts import CLEARING, COST_OF_GOODS, INVENTORY, RETURNS, Chart, sub_account
 from assets.finance.fx import convert
 from assets.finance.money import INT128
+from assets.finance.rules import account_of_kind
 
 WANTED = ["order_id", "day", "account", "currency", "amount_minor", "base_amount_minor"]
 
@@ -40,29 +41,31 @@ def value_lines(lines: pl.DataFrame, costs: pl.DataFrame, ratios: pl.DataFrame, 
     return converted.rename({"currency": "cost_currency", "line_currency": "currency"})
 
 
-def wanted_postings(valued: pl.DataFrame) -> pl.DataFrame:
+def wanted_postings(valued: pl.DataFrame, chart: Chart | None = None, *, with_costs: bool = True) -> pl.DataFrame:
     """What the journal should say of these lines: the columns WANTED, summing to zero per order, day and currency.
 
-    A line credits the account of its kind and debits clearing; goods of known cost move inventory to cost of goods. A base
-    amount is null when any line behind it has no rate.
+    A line credits the account of its kind and debits clearing; goods of known cost move inventory to cost of goods, unless
+    the movements of stock are posted by themselves (`with_costs`). With a chart, accounts are split by it: sales by channel,
+    tax by country, clearing by processor; that needs the columns channel and country. A base amount is null when any line
+    behind it has no rate.
     """
-    code = pl.col("kind").replace_strict({k: a.code for k, a in ACCOUNT_OF_KIND.items()}, default=None)
+    accounts = account_of_kind()
+    code = pl.col("kind").replace_strict({kind: account.code for kind, account in accounts.items()}, default=None)
     returned = (pl.col("kind") == "goods") & (pl.col("quantity") < 0)
     booked = valued.with_columns(pl.when(returned).then(pl.lit(RETURNS.code)).otherwise(code).alias("account")).filter(
         pl.col("account").is_not_null() & (pl.col("amount_minor") != 0)
     )
-    costed = valued.filter(pl.col("cost_minor").is_not_null() & (pl.col("cost_minor") != 0))
-    legs = pl.concat(
-        [
-            _leg(booked, pl.col("account"), "", -1),
-            _leg(booked, pl.lit(CLEARING.code), "", 1),
+    legs = [_leg(booked, _split("account", booked, chart), "", -1), _leg(booked, _paid_through(booked, chart), "", 1)]
+    if with_costs:
+        costed = valued.filter(pl.col("cost_minor").is_not_null() & (pl.col("cost_minor") != 0))
+        legs += [
             _leg(costed, pl.lit(COST_OF_GOODS.code), "cost", 1),
             _leg(costed, pl.lit(INVENTORY.code), "cost", -1),
         ]
-    )
     base = pl.col("base_amount_minor")
     return (
-        legs.group_by("order_id", "day", "account", "currency", maintain_order=True)
+        pl.concat(legs)
+        .group_by("order_id", "day", "account", "currency", maintain_order=True)
         .agg(
             pl.col("amount_minor").sum(),
             pl.when(base.is_not_null().all()).then(base.sum()).first().alias("base_amount_minor"),
@@ -70,6 +73,39 @@ def wanted_postings(valued: pl.DataFrame) -> pl.DataFrame:
         .filter((pl.col("amount_minor") != 0) | (pl.col("base_amount_minor").fill_null(0) != 0))
         .select(WANTED)
     )
+
+
+def with_rates(wanted: pl.DataFrame, ratios: pl.DataFrame) -> pl.DataFrame:
+    """Add rate_numerator and rate_denominator: the ratio at which each amount that has a base amount was valued.
+
+    Null for amounts in the base currency, which has no ratio, and where no rate is known.
+    """
+    rates = ratios.select("day", "currency", rate_numerator="numerator", rate_denominator="denominator")
+    return wanted.join(rates, on=["day", "currency"], how="left", maintain_order="left")
+
+
+def _split(account: str, lines: pl.DataFrame, chart: Chart | None) -> pl.Expr:
+    """The sub-account by the line's channel or country, where the chart splits the account by it."""
+    if chart is None:
+        return pl.col(account)
+    split = pl.col(account)
+    for per in ("channel", "country"):
+        heads = [entry.code for entry in chart.accounts.values() if entry.per == per]
+        split = pl.when(pl.col(account).is_in(heads)).then(_sub_accounts(lines, account, per)).otherwise(split)
+    return split
+
+
+def _sub_accounts(lines: pl.DataFrame, account: str, per: str) -> pl.Expr:
+    parts = {part: sub_account("", part) for part in lines[per].drop_nulls().unique()}
+    suffix = pl.col(per).replace_strict(parts, default="", return_dtype=pl.String).fill_null("")
+    return pl.col(account) + suffix
+
+
+def _paid_through(lines: pl.DataFrame, chart: Chart | None) -> pl.Expr:
+    if chart is None:
+        return pl.lit(CLEARING.code)
+    accounts = {channel: chart.paid_through(channel) for channel in lines["channel"].drop_nulls().unique()}
+    return pl.col("channel").replace_strict(accounts, default=CLEARING.code, return_dtype=pl.String)
 
 
 def _leg(lines: pl.DataFrame, account: pl.Expr, of: str, sign: int) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from assets.finance.accounts import Chart, sub_account
+from assets.finance.accounts import Account, Chart, default_chart, sub_account
 
 RULES_FILE = Path(__file__).parent / "posting_rules.yaml"
 _IN_GENERAL = ("sale", "refund", "partial_refund", "exchange")
@@ -88,6 +88,12 @@ def posting_rules() -> Rules:
         given["stock_movements"],
         {name: _rule(entry) for name, entry in given["events"].items()},
     )
+
+
+def account_of_kind() -> dict[str, Account]:
+    """The account beside clearing for each kind of order line that moves money."""
+    chart = default_chart()
+    return {kind: chart.of_role(role) for kind, role in posting_rules().order_lines.items()}
 
 
 def legs_of(event: Event, chart: Chart) -> list[RawLeg]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from assets.finance.accounts import ACCOUNT_OF_KIND, CHART
+from assets.finance.accounts import CHART
+from assets.finance.rules import account_of_kind
 from assets.ingestion.mapping import Columns, LineKind, OrderMapping, parse_mapping, preset_names
 from assets.ingestion.reference import columns_of
 from luxauto_pipelines.cli import app
@@ -155,10 +156,10 @@ def test_each_kind_lands_where_the_pages_say():
 
     assert set(landing) == set(LineKind.__args__)
     for kind, account in landing.items():
-        booked = ACCOUNT_OF_KIND.get(kind)
+        booked = account_of_kind().get(kind)
         assert account.split(";")[0] == (booked.code if booked else "none")
     posted = {row[0]: row[1] for row in rows(text("docs/finance.md"), "Posting")}
-    for kind, account in ACCOUNT_OF_KIND.items():
+    for kind, account in account_of_kind().items():
         assert posted.get(f"`{kind}`", posted.get(f"`{kind}`, quantity above zero")) == account.code
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.finance.accounts import ACCOUNT_OF_KIND, CHART, CLEARING, COST_OF_GOODS, INVENTORY, RETURNS, chart_frame
+from assets.finance.accounts import CHART, CLEARING, COST_OF_GOODS, INVENTORY, RETURNS, chart_frame
 from assets.finance.fx import daily_ratios
 from assets.finance.posting import WANTED, value_lines, wanted_postings
+from assets.finance.rules import account_of_kind
 from assets.ingestion.mapping import LineKind
 
 DAY = date(2026, 3, 2)
@@ -71,13 +72,13 @@ def posted(lines: list[dict[str, Any]], *costs: tuple, **worth: str) -> dict[tup
 
 def test_the_table_names_every_kind_of_line():
     assert set(BOOKED) | MOVE_NO_MONEY == set(get_args(LineKind))
-    assert set(BOOKED) == set(ACCOUNT_OF_KIND)
+    assert set(BOOKED) == set(account_of_kind())
 
 
 def test_the_chart_has_each_code_once():
     assert chart_frame()["code"].is_unique().all()
     assert chart_frame().height == len(CHART)
-    assert {account.code for account in ACCOUNT_OF_KIND.values()} <= set(chart_frame()["code"])
+    assert {account.code for account in account_of_kind().values()} <= set(chart_frame()["code"])
 
 
 @pytest.mark.parametrize(("kind", "account"), BOOKED.items())

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.finance.accounts import ACCOUNT_OF_KIND, CHART, CLEARING
+from assets.finance.accounts import CHART, CLEARING
 from assets.finance.fx import daily_ratios
 from assets.finance.posting import value_lines, wanted_postings
+from assets.finance.rules import account_of_kind
 from assets.finance.statements import (
     DAILY,
     PERIOD_FORMATS,
@@ -41,7 +42,7 @@ MONEY = (
     *("gross_sales", "returns", "discounts", "shipping", "other_sales", "adjustments", "tax", "gift_cards"),
     *("fees", "samples", "bad_debt"),
 )
-KINDS = [*ACCOUNT_OF_KIND, "gift", "stock_adjustment", "test"]
+KINDS = [*account_of_kind(), "gift", "stock_adjustment", "test"]
 ALWAYS = date(1970, 1, 1)
 COSTED = (("BAG", ALWAYS, 333, "EUR"), ("SHOE", ALWAYS, 45_001, "JPY"), ("BELT", ALWAYS, 9, "GBP"))
 # The pound has no rate anywhere.
