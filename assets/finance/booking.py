@@ -1,0 +1,157 @@
+"""Booking business events: the legs that the rules give, valued at the day's rate, appended to the journal once.
+
+Belongs here: what joins the rules, the rates and the journal. Does not belong here: any of the three, nor order lines, which are
+posted in bulk by the asset `ledger`.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import polars as pl
+
+from assets.finance.accounts import CHART_FILE, Chart, chart_frame, default_chart, parse_chart
+from assets.finance.fx import daily_ratios
+from assets.finance.money import exponent
+from assets.finance.rules import Event, RawLeg, legs_of
+from resources.store.ledger import Entry, Leg, UnknownAccount, append_entries, read_unvalued, write_accounts
+from resources.store.periods import closed_months, next_open_day
+from resources.store.rates import read_rates
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Late = Literal["next_open", "refuse"]
+Ratios = dict[tuple[date, str], tuple[int, int]]
+"""Worth of one unit of a currency in the base currency on a day: numerator, denominator."""
+
+
+def load_chart(home: Path) -> Chart:
+    """The brand's chart of accounts: `chart.yaml` of the installation, over the default. Raises InvalidChart."""
+    file = home / CHART_FILE
+    return parse_chart(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else default_chart()
+
+
+def book(
+    connection: "Connection",
+    brand: int,
+    base_currency: str,
+    events: Sequence[Event],
+    *,
+    chart: Chart | None = None,
+    late: Late = "next_open",
+) -> dict[str, int]:
+    """Append an entry for each event, once by its key. Returns the entries' ids by key.
+
+    Each amount keeps the rate at which it was valued; without one of the day its base amount stays empty until `value_late`.
+    An exchange of currencies posts the difference of both values as a realised gain or loss. An event of a closed month is
+    dated on the first day of the next open one, or refused (`late`).
+
+    Raises InvalidEvent, KeyTaken, and PeriodClosed with late="refuse".
+    """
+    chart = chart or default_chart()
+    raw = [(event, legs_of(event, chart)) for event in events]
+    currencies = {(event.day, leg.currency) for event, legs in raw for leg in legs}
+    ratios = _ratios(connection, brand, base_currency, currencies)
+    closed = closed_months(connection, brand) if late == "next_open" else set()
+    entries = [
+        Entry(
+            key=event.key,
+            day=event.day,
+            kind=event.type,
+            description=event.description or event.type.replace("_", " ").capitalize(),
+            legs=value_legs(legs, event.day, ratios, base_currency, chart),
+            reference=event.reference,
+            channel=event.channel or event.dimensions.get("channel"),
+            entry_day=next_open_day(event.day, closed),
+        )
+        for event, legs in raw
+    ]
+    return append(connection, brand, entries, chart)
+
+
+def append(connection: "Connection", brand: int, entries: Sequence[Entry], chart: Chart) -> dict[str, int]:
+    """Append entries; an account of the chart that the store does not have yet is made first."""
+    try:
+        return append_entries(connection, brand, entries)
+    except UnknownAccount:
+        # Nothing was written yet: accounts are looked up before the first row.
+        write_accounts(connection, brand, chart_frame(chart))
+        return append_entries(connection, brand, entries)
+
+
+def value_late(
+    connection: "Connection", brand: int, base_currency: str, ratios: pl.DataFrame, first: date, last: date
+) -> int:
+    """Post the base amounts of booked events of [first, last] whose rate was not known then and is now. Returns how many.
+
+    `ratios` as of `fx.daily_ratios`. The further entry has amounts of zero beside the base amounts.
+    """
+    chart, closed = default_chart(), closed_months(connection, brand)
+    known = _as_ratios(ratios.filter(pl.col("day").is_between(first, last)))
+    entries: list[Entry] = []
+    for (key, day, kind), rows in read_unvalued(connection, brand, first, last):
+        legs = value_legs([RawLeg(*row) for row in rows], day, known, base_currency, chart)
+        if any(leg.base_amount_minor is None for leg in legs):
+            continue
+        words = "Valued at a rate that came late"
+        only = tuple(Leg(leg.account, leg.currency, 0, leg.base_amount_minor, *_rate(leg)) for leg in legs)
+        entries.append(Entry(f"rate:{key}", day, kind, words, only, entry_day=next_open_day(day, closed)))
+    return len(append(connection, brand, entries, chart)) if entries else 0
+
+
+def value_legs(legs: Sequence[RawLeg], day: date, ratios: Ratios, base_currency: str, chart: Chart) -> tuple[Leg, ...]:
+    """The legs with what they are worth in the base currency, so that they sum to zero there too.
+
+    Rounded half to even each; what the roundings of one currency leave over goes to its largest leg. Where two currencies
+    were exchanged, the account in between is cleared against realised gains or losses. No base amount without a rate.
+    """
+    valued: list[Leg] = []
+    for currency in dict.fromkeys(leg.currency for leg in legs):
+        valued += _valued([leg for leg in legs if leg.currency == currency], day, ratios, base_currency)
+    exchange = chart.of_role("exchange").code
+    between = [leg for leg in valued if leg.account == exchange]
+    known = [leg.base_amount_minor for leg in between if leg.base_amount_minor is not None]
+    rest = sum(known)
+    if rest and len(known) == len(between):
+        foreign = next(leg.currency for leg in between if leg.currency != base_currency)
+        result = chart.of_role("realised_losses" if rest > 0 else "realised_gains").code
+        valued += [Leg(exchange, foreign, 0, -rest), Leg(result, foreign, 0, rest)]
+    return tuple(valued)
+
+
+def _valued(legs: list[RawLeg], day: date, ratios: Ratios, base_currency: str) -> list[Leg]:
+    """Legs of one currency."""
+    if legs[0].currency == base_currency:
+        return [Leg(*leg, leg.amount_minor) for leg in legs]
+    ratio = ratios.get((day, legs[0].currency))
+    if ratio is None:
+        return [Leg(*leg, None) for leg in legs]
+    shift = exponent(base_currency) - exponent(legs[0].currency)
+    worth = Fraction(*ratio) * Fraction(10) ** shift
+    # `round` of a fraction is exact, and half to even.
+    bases = [round(leg.amount_minor * worth) for leg in legs]
+    largest = max(range(len(legs)), key=lambda n: abs(legs[n].amount_minor))
+    bases[largest] -= sum(bases)
+    return [Leg(*leg, base, *ratio) for leg, base in zip(legs, bases, strict=True)]
+
+
+def _rate(leg: Leg) -> tuple[int | None, int | None]:
+    return leg.rate_numerator, leg.rate_denominator
+
+
+def _ratios(connection: "Connection", brand: int, base_currency: str, wanted: Iterable[tuple[date, str]]) -> Ratios:
+    foreign = {(day, currency) for day, currency in wanted if currency != base_currency}
+    if not foreign:
+        # Most events are in the base currency, and years of rates would take most of their time.
+        return {}
+    days = {day for day, _ in foreign}
+    ratios = daily_ratios(read_rates(connection, brand), base_currency)
+    return _as_ratios(ratios.filter(pl.col("day").is_in(days)))
+
+
+def _as_ratios(ratios: pl.DataFrame) -> Ratios:
+    rows = ratios.select("day", "currency", "numerator", "denominator").iter_rows()
+    return {(day, currency): (numerator, denominator) for day, currency, numerator, denominator in rows}
