@@ -1,7 +1,7 @@
 """Booking business events: the legs that the rules give, valued at the day's rate, appended to the journal once.
 
-Belongs here: what joins the rules, the rates and the journal. Does not belong here: any of the three, nor order lines, which are
-posted in bulk by the asset `ledger`.
+Belongs here: what joins the rules, the rates and the journal. Does not belong here: any of the three, nor order lines, which
+are posted in bulk by the asset `ledger`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -92,13 +92,13 @@ def value_late(
     chart, closed = default_chart(), closed_months(connection, brand)
     known = _as_ratios(ratios.filter(pl.col("day").is_between(first, last)))
     entries: list[Entry] = []
-    for (key, day, kind), rows in read_unvalued(connection, brand, first, last):
-        legs = value_legs([RawLeg(*row) for row in rows], day, known, base_currency, chart)
-        if any(leg.base_amount_minor is None for leg in legs):
-            continue
-        words = "Valued at a rate that came late"
-        only = tuple(Leg(leg.account, leg.currency, 0, leg.base_amount_minor, *_rate(leg)) for leg in legs)
-        entries.append(Entry(f"rate:{key}", day, kind, words, only, entry_day=next_open_day(day, closed)))
+    for entry in read_unvalued(connection, brand, first, last):
+        raw = [RawLeg(leg.account, leg.currency, leg.amount_minor) for leg in entry.legs if leg.amount_minor]
+        legs = value_legs(raw, entry.day, known, base_currency, chart)
+        if all(leg.base_amount_minor is not None for leg in legs):
+            words = "Valued at a rate that came late"
+            only, day = _base_only(legs, entry.legs), next_open_day(entry.day, closed)
+            entries.append(Entry(f"rate:{entry.key}", entry.day, entry.kind, words, only, entry_day=day))
     return len(append(connection, brand, entries, chart)) if entries else 0
 
 
@@ -138,8 +138,19 @@ def _valued(legs: list[RawLeg], day: date, ratios: Ratios, base_currency: str) -
     return [Leg(*leg, base, *ratio) for leg, base in zip(legs, bases, strict=True)]
 
 
-def _rate(leg: Leg) -> tuple[int | None, int | None]:
-    return leg.rate_numerator, leg.rate_denominator
+def _base_only(legs: Sequence[Leg], standing: Sequence[Leg]) -> tuple[Leg, ...]:
+    """What the base amounts are to grow by so that those of `standing` become those of `legs`."""
+    grow: dict[tuple[str, str], int] = {}
+    rates = {leg.currency: (leg.rate_numerator, leg.rate_denominator) for leg in legs if leg.rate_numerator}
+    for sign, side in ((1, legs), (-1, standing)):
+        for leg in side:
+            place = (leg.account, leg.currency)
+            grow[place] = grow.get(place, 0) + sign * (leg.base_amount_minor or 0)
+    return tuple(
+        Leg(account, currency, 0, base, *rates.get(currency, (None, None)))
+        for (account, currency), base in grow.items()
+        if base
+    )
 
 
 def _ratios(connection: "Connection", brand: int, base_currency: str, wanted: Iterable[tuple[date, str]]) -> Ratios:

@@ -223,24 +223,22 @@ def read_postings(
     return rows.join(_named_accounts(connection, brand), on="account_id", maintain_order="left").select(*POSTINGS)
 
 
-def read_unvalued(
-    connection: "Connection", brand: int, first: date, last: date
-) -> list[tuple[tuple[str, date, str], list[tuple[str, str, int]]]]:
-    """Booked events of [first, last] with amounts that have no base amount yet: key, day and kind; account, currency, amount."""
+def read_unvalued(connection: "Connection", brand: int, first: date, last: date) -> list[Entry]:
+    """Booked events of [first, last] of which a leg has no base amount and no later entry gave it one. Without their texts."""
     query = """
-        SELECT e.key, e.event_date, e.kind, a.code, p.currency, p.amount_minor
+        SELECT e.key, e.event_date, e.kind, a.code, p.currency, p.amount_minor, p.base_amount_minor
         FROM journal_entries e JOIN postings p ON p.entry_id = e.id JOIN accounts a ON a.id = p.account_id
         WHERE e.brand_id = :brand AND e.event_date BETWEEN :first AND :last AND e.kind NOT IN ('order', 'stock')
-              AND p.base_amount_minor IS NULL
+              AND EXISTS (SELECT 1 FROM postings u WHERE u.entry_id = e.id AND u.base_amount_minor IS NULL)
               AND NOT EXISTS (SELECT 1 FROM journal_entries r WHERE r.brand_id = :brand AND r.key = 'rate:' || e.key)
         ORDER BY e.id, p.id
     """
-    schema = {"key": TEXT, "day": DAY, "kind": TEXT, "account": TEXT, "currency": TEXT, "amount_minor": INT}
-    found: dict[tuple[str, date, str], list[tuple[str, str, int]]] = {}
+    schema = {"key": TEXT, "day": DAY, "kind": TEXT, **{n: LEG[n] for n in list(LEG)[1:5]}}
     rows = read_frame(connection, query, schema, {"brand": brand, "first": first, "last": last})
+    found: dict[tuple[str, date, str], list[Leg]] = {}
     for key, day, kind, *leg in rows.iter_rows():
-        found.setdefault((key, day, kind), []).append((leg[0], leg[1], leg[2]))
-    return list(found.items())
+        found.setdefault((key, day, kind), []).append(Leg(*leg))
+    return [Entry(key, day, kind, "", tuple(legs)) for (key, day, kind), legs in found.items()]
 
 
 def posting_days(connection: "Connection", brand: int) -> pl.DataFrame:
