@@ -1,0 +1,1 @@
+"""Reports of the books: statements, margins, tax, receivables, cohorts; each a function from frames to a `Report`."""
