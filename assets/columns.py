@@ -11,6 +11,8 @@ import polars as pl
 GLOSSARY: dict[str, str] = {
     "agreed": "Units at which the channel and our stock last agreed",
     "channel_sku": "SKU as the channel writes it; empty where it has none",
+    "event_day": "Local day of the business event, which is not the day of the books where its month was closed by then",
+    "subaccount": "Code of the sub-account that is posted to, such as 4000.shopify",
     "expected": "What was last read there before the write: units, or minor units of a price",
     "field": "What was written: stock or price",
     "finished_at": "When it was known what became of it (UTC); empty while it is not",
@@ -106,7 +108,7 @@ GLOSSARY: dict[str, str] = {
     "received_quantity": "Units that have arrived",
     "recommended_quantity": "Units to order now",
     "recorded_at": "When the entry was written (UTC)",
-    "reference": "Document behind the movement",
+    "reference": "Document behind the movement or the entry: an order, a payout, an invoice",
     "reorder_point": "At or below this many units available and on order, it is time to order",
     "reserved": "Units promised but not yet gone",
     "retail_price_minor": "Retail price in minor units of `currency`",

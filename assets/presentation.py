@@ -17,14 +17,14 @@ TEAMS = {"inventory": "team:inventory", "finance": "team:finance", "forecasting"
 Group = Literal["inventory", "finance", "forecasting"]
 
 
-def asset_options(group: Group, schema: Mapping[str, pl.DataType], *, kinds: set[str]) -> Any:
+def asset_options(group: Group, schema: Mapping[str, pl.DataType], *, kinds: set[str], **metadata: Any) -> Any:
     """What every asset of a group declares in the same way: group, owner, kinds, columns, and that a range is one run."""
     return {
         "group_name": group,
         "owners": [TEAMS[group]],
         "kinds": {"polars", *kinds},
         "tags": {"domain": group},
-        "metadata": {"dagster/column_schema": table_schema(schema)},
+        "metadata": {"dagster/column_schema": table_schema(schema), **metadata},
         "backfill_policy": dg.BackfillPolicy.single_run(),
     }
 
@@ -71,10 +71,10 @@ def metadata_of(
     return metadata
 
 
-def count_days(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> None:
-    """Give each day of a ranged run its own row count."""
+def count_days(context: dg.AssetExecutionContext, frame: pl.DataFrame, day: str = "day") -> None:
+    """Give each day of a ranged run its own row count; `day` is the column that the partitions are cut by."""
     if len(context.partition_keys) > 1:
-        counts = {str(day): count for day, count in frame.group_by("day").len().iter_rows()}
+        counts = {str(key): count for key, count in frame.group_by(day).len().iter_rows()}
         for key in context.partition_keys:
             context.add_asset_metadata({"dagster/row_count": counts.get(key, 0)}, partition_key=key)
 

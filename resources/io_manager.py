@@ -12,6 +12,8 @@ from resources.store.brand_store import BrandStore
 from resources.store.engine import open_store
 
 DAY = "day"
+PARTITION_COLUMN = "luxauto/partition_column"
+"""Metadata of an asset whose partitions are cut by another column than `day`."""
 
 
 class LakeResource(dg.ConfigurableResource[Lake]):
@@ -31,8 +33,9 @@ class StoreResource(dg.ConfigurableResource[BrandStore]):
 class ParquetIOManager(dg.ConfigurableIOManager):
     """One Parquet file a partition, replaced whole.
 
-    A run over a range of days returns one frame, which is cut by its column `day`; a day without rows gets an empty file, so
-    that it counts as known. Inputs are read as the parameter is annotated: `pl.LazyFrame` or `pl.DataFrame`.
+    A run over a range of days returns one frame, which is cut by its column `day`, or by the one that the asset's metadata
+    names; a day without rows gets an empty file, so that it counts as known. Inputs are read as the parameter is annotated:
+    `pl.LazyFrame` or `pl.DataFrame`.
     """
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
@@ -43,7 +46,8 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         keys = context.asset_partition_keys
         by_key = {keys[0]: obj}
         if len(keys) > 1:
-            by_key = {str(day): rows for (day,), rows in obj.partition_by(DAY, as_dict=True).items()}
+            column = (context.definition_metadata or {}).get(PARTITION_COLUMN, DAY)
+            by_key = {str(day): rows for (day,), rows in obj.partition_by(column, as_dict=True).items()}
         for key in keys:
             lake.write(asset, by_key.get(key, obj.clear()), key)
 

@@ -6,14 +6,16 @@ import dagster as dg
 import polars as pl
 
 from assets.finance.accounts import chart_frame
+from assets.finance.booking import load_chart, value_late
 from assets.finance.fx import RATIOS, daily_ratios
 from assets.finance.money import exponent
-from assets.finance.posting import value_lines, wanted_postings
+from assets.finance.posting import value_lines, wanted_postings, with_rates
 from assets.finance.statements import DAILY as REPORT
 from assets.finance.statements import daily_report, margin_by, profit_and_loss
 from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
 from resources.files import write_file
+from resources.io_manager import PARTITION_COLUMN
 from resources.store.brand_store import BrandStore
 from resources.store.ledger import POSTINGS, post, read_postings, write_accounts
 from resources.store.orders import ORDER_LINES, read_order_lines
@@ -86,7 +88,10 @@ def fx_rates(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.Dat
     return result(ratios, plot, f"Worth of each currency in {base}", preview=ratios.sort("day", descending=True))
 
 
-@dg.asset(partitions_def=DAILY, **asset_options("finance", POSTINGS, kinds={"sql", "parquet"}))
+@dg.asset(
+    partitions_def=DAILY,
+    **asset_options("finance", POSTINGS, kinds={"sql", "parquet"}, **{PARTITION_COLUMN: "event_day"}),
+)
 def ledger(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[BrandStore],
@@ -94,14 +99,19 @@ def ledger(
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Double entry, append only: what the day's lines mean in accounts. Only the difference to what stands is posted."""
+    """Double entry, append only: what the day's lines and events mean in accounts; only what differs from it is posted.
+
+    A partition has the events of its day; one that came after its month was closed is dated in the next open month.
+    """
     first, last = map(date.fromisoformat, day_range(context))
-    valued = value_lines(transactions, sku_costs, fx_rates, store.settings.current.base_currency)
+    base, chart = store.settings.current.base_currency, load_chart(store.settings.home)
+    wanted = wanted_postings(value_lines(transactions, sku_costs, fx_rates, base), chart)
     with store.write() as (connection, brand):
-        accounts = write_accounts(connection, brand, chart_frame())
-        entries = post(connection, brand, wanted_postings(valued), accounts, first, last)
-        frame = read_postings(connection, brand, first, last)
-    count_days(context, frame)
+        accounts = write_accounts(connection, brand, chart_frame(chart))
+        entries = post(connection, brand, with_rates(wanted, fx_rates), accounts, first, last)
+        entries += value_late(connection, brand, base, fx_rates, first, last)
+        frame = read_postings(connection, brand, first, last, by_event_day=True)
+    count_days(context, frame, "event_day")
     return result(frame, entries_appended=entries)
 
 

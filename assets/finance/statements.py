@@ -52,7 +52,7 @@ DAILY: dict[str, pl.DataType] = {
 
 
 def daily_report(postings: pl.DataFrame, lines: pl.DataFrame, base_currency: str) -> pl.DataFrame:
-    """One row per day, channel and currency, with the columns DAILY.
+    """One row per day of the event, channel and currency, with the columns DAILY.
 
     Money comes from the ledger, counts and costs from the lines. `orders` counts an invoice with goods sold once, on its
     first day. `units_costed` says for how many of the units sold less returned a cost was known; cost and costed revenue are
@@ -60,8 +60,14 @@ def daily_report(postings: pl.DataFrame, lines: pl.DataFrame, base_currency: str
     rate is unknown, the cost also where no unit's cost is known.
     """
     key = ["day", "channel", "currency"]
+    # A report of a day tells what happened on it, also where its month was closed by then.
+    of_event = (
+        postings.lazy().with_columns(pl.col("event_day").alias("day"))
+        if "event_day" in postings.columns
+        else postings.lazy()
+    )
     money = (
-        _settled(postings.lazy(), key)
+        _settled(of_event, key)
         # The currency of a cost alone makes no row.
         .filter(pl.col("currency").is_not_null() & pl.col("account").is_in([a.code for a, _ in _MONEY.values()]))
         .group_by(key)
