@@ -36,6 +36,7 @@ FINANCING_CASH = (INTERCOMPANY, OWNERS)
 
 CASH = ("1000", "1100")
 """Banks, and what processors and marketplaces hold for us."""
+EXCHANGE_ACCOUNTS = "7"
 RECEIVABLE, TAX_PAYABLE, INPUT_TAX = "1200", "2200", "1400"
 GROSS, RETURNS, DISCOUNTS, SHIPPING, GOODS_COST = "4000", "4100", "4200", "4300", "5000"
 
@@ -63,7 +64,7 @@ _CASH_PREFIXES: dict[str, Section] = {
 
 def income_section(code: str, type: str) -> Section:
     """Where a revenue or expense account stands in the profit and loss."""
-    if code.startswith("7"):
+    if code.startswith(EXCHANGE_ACCOUNTS):
         return FINANCIAL
     if type == "revenue":
         return SALES if code[:2] in ("40", "41", "42") else OTHER_INCOME

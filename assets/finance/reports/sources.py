@@ -3,9 +3,9 @@
 Belongs here: frames as they are read, valuation, and what could not be valued. Does not belong here: any report.
 
 The rule of restating: in the base currency a posting is worth what the ledger says. In another currency it is worth its own
-amount at the ratio of its own day, rounded half to even once a posting. A posting of the base currency alone (amount zero, as
-revaluations make them) is worth that base amount at the day's ratio; in entries of orders and stock it only completes the value
-of an earlier posting, and is worth nothing more.
+amount at the ratio of its own day, rounded half to even once a posting. A posting of a base amount alone is worth that amount
+at the day's ratio where it is an exchange difference; elsewhere it only completes the value of an earlier posting, which was
+converted itself, and is worth nothing more.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ import polars as pl
 
 from assets.finance.fx import convert
 from assets.finance.reports.model import ReportError
+from assets.finance.reports.sections import EXCHANGE_ACCOUNTS
 
-COMPLETING = ("order", "stock")
-_SETTLED = ["order_id", "day", "subaccount", "currency"]
+_SETTLED = ["order_id", "kind", "event_day", "currency"]
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def valued(postings: pl.LazyFrame, sources: Sources, ratios: pl.DataFrame | None
         pl.col("own").alias("currency"),
         pl.when(~base_only)
         .then("value_minor")
-        .when(pl.col("kind").is_in(COMPLETING))
-        .then(0)
-        .otherwise("of_base")
+        .when(pl.col("account").str.starts_with(EXCHANGE_ACCOUNTS))
+        .then("of_base")
+        .otherwise(0)
         .alias("value_minor"),
     )
     return both.drop("own", "of_base").lazy()
@@ -92,9 +92,9 @@ def unvalued_note(values: pl.LazyFrame) -> tuple[str, ...]:
     lacking = values.filter(nothing).collect()
     if not lacking.height:
         return ()
-    # What belongs to no order is completed by nothing: its null matches no other.
-    completed = values.filter(~nothing).select(_SETTLED).unique().collect()
-    rest = lacking.join(completed, on=_SETTLED, how="anti")
+    late = pl.col("amount_minor") == 0
+    completed = values.filter(~nothing & late).select(_SETTLED).unique().collect()
+    rest = lacking.join(completed, on=_SETTLED, how="anti", nulls_equal=True)
     told = rest.group_by("currency").agg(pl.len(), pl.col("day").n_unique().alias("days")).sort("currency")
     return tuple(
         f"{postings} postings in {currency}, of {days} days, have no exchange rate and are in no amount."
