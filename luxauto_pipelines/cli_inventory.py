@@ -310,7 +310,7 @@ def _say_taken(
     format: Format,
     more: dict[str, Any] | None = None,
 ) -> int:
-    counts = {"rows_in": source.rows.height + source.ragged.height, **asdict(result)}
+    counts = {"rows_in": source.height, **asdict(result)}
     refused = counts.pop("refused")
     if format is Format.table:
         print_table(file.name, counts, [counts.values()])

@@ -77,7 +77,7 @@ def ingest_orders(
     """
     progress("reading")
     source = read_table(path)
-    rows_in = source.rows.height + source.ragged.height
+    rows_in = source.height
     count(rows_in, rows_in)
     described = books.settings.brand in books.settings.brands
     books = books if described else _described_by(books, mapping)
@@ -108,7 +108,7 @@ def ingest_reference(
     """Take a catalogue, stock movements or exchange rates in. Idempotent like `ingest_orders`, and tells as much."""
     progress("reading")
     source = read_table(path)
-    rows_in = source.rows.height + source.ragged.height
+    rows_in = source.height
     count(rows_in, rows_in)
     progress("checking")
     settings = books.settings
@@ -133,14 +133,14 @@ def ingest_reference(
 def put_aside(
     settings: Settings, source: SourceTable, judged: pl.DataFrame, path: Path
 ) -> tuple[pl.DataFrame, str | None]:
-    """The rows that are not taken (columns REJECTED), ragged ones with them, and the file that they are kept in."""
+    """The rows that are not taken (columns REJECTED), ragged and withheld ones with them, and the file that they are kept in."""
     ragged = source.ragged.select(
         "row_number",
         pl.lit("row").alias("field"),
         pl.lit("has another number of cells than the header").alias("reason"),
         pl.col("raw").alias("row"),
     )
-    rejected = pl.concat([judged, ragged.select(*REJECTED)]).sort("row_number")
+    rejected = pl.concat([judged, ragged.select(*REJECTED), source.withheld.select(*REJECTED)]).sort("row_number")
     if not rejected.height:
         return rejected, None
     # The rows are as the source wrote them, names and addresses included: they stay out of the lake.

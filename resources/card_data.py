@@ -1,44 +1,38 @@
 """Finding payment card data, so that it is stored and logged nowhere.
 
-Belongs here: what looks like a card number (PAN), a verification code (CVV) or a magnetic track. Does not belong here: what to
-do about it; the gateway refuses, the log redacts.
-
-A card number is 13 to 19 digits, perhaps in groups, that begin as an issuer's do and pass the Luhn check (ISO/IEC 7812-1).
-Barcodes (GTIN-13 and -14 with a right check digit) are not taken for one, nor are UUIDs and hexadecimal hashes.
+Belongs here: what looks like a card number (PAN), a verification code (CVV) or a magnetic track in a document as JSON has them,
+also where it is spread over fields. Does not belong here: what a number looks like in a text (`card_numbers`), or what to do
+about it; entrances refuse, logs redact.
 """
 
+import json
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-REDACTED = "[card data]"
-_SEPARATORS = r"[\s\-._/]{0,3}"
-_MAYBE = re.compile(rf"\d(?:{_SEPARATORS}\d){{12,}}")
-_GROUP = re.compile(r"\d+")
-_NOT_CARDS = re.compile(
-    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b(?=\d*[a-f])[0-9a-f]{32,}\b", re.IGNORECASE
-)
-# How numbers of each length begin. Shorter ones of Maestro are left out: shops number their orders like that.
-_VISA, _AMEX, _DINERS, _JCB = "4", "3[47]", "3(?:0[0-5]|09|[689])", "35"
-_MASTERCARD = "5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)"
-# Discover, Maestro and UnionPay.
-_LONG = "5[0678]|6"
-_ISSUERS = {
-    13: re.compile(_VISA),
-    14: re.compile(_DINERS),
-    15: re.compile(_AMEX),
-    16: re.compile(f"{_VISA}|{_MASTERCARD}|{_DINERS}|{_JCB}|{_LONG}"),
-    17: re.compile(_LONG),
-    18: re.compile(_LONG),
-    19: re.compile(f"{_VISA}|{_DINERS}|{_JCB}|{_LONG}"),
-}
-_CODE_IN_TEXT = re.compile(r"\b(?:cvv2?|cvc2?|cvn2?|csc|card\s+security\s+code)\b\W{0,4}\d{3,4}\b", re.IGNORECASE)
+from resources.card_numbers import REDACTED, digits_of, has_card_data, is_card_number, may_hold_card_data, redact
+
+__all__ = [
+    "REDACTED",
+    "CardDataRefused",
+    "find_card_data",
+    "is_secret_field",
+    "may_hold_card_data",
+    "redact",
+    "redact_value",
+]
 _SECRET_FIELDS = re.compile(
     r"(?:card|cc|creditcard|payment)*(?:cvv2?|cvc2?|cvn2?|csc|securitycode|verificationcode|verificationvalue)(?:code|value|number)?"
     r"|track[12]?data|track[12]|magstripe|magneticstripe|pinblock"
 )
+# The groups in which numbers are printed: of strings that follow each other in an object, only these count as one number.
+_PRINTED = ((4, 4, 4, 4, 3), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4))
+_DEPTH = 3
+
+
+class CardDataRefused(Exception):
+    """Something holds card data and was not taken; the message names the place and never repeats it."""
 
 
 def find_card_data(value: Any) -> str | None:
@@ -46,112 +40,131 @@ def find_card_data(value: Any) -> str | None:
 
     None where there is none; `""` where the value itself is card data.
     """
-    return next(_find(value, ""), None)
+    return next(_find(value, "", 0), None)
 
 
-def redact(text: str) -> str:
-    """The text with every card number and verification code in it replaced."""
-    if not _may_hold_some(text):
-        return text
-    plain = _plain(text)
-    for start, end in reversed(list(_card_numbers(plain))):
-        plain = plain[:start] + REDACTED + plain[end:]
-    return _CODE_IN_TEXT.sub(REDACTED, plain)
-
-
-def _find(value: Any, pointer: str) -> Iterator[str]:
+def redact_value(value: Any) -> Any:
+    """The same document with all card data in it replaced, names of fields included."""
     if isinstance(value, Mapping):
+        spread = set(_spread_over_fields(value))
+        return {
+            redact(str(key)): REDACTED if key in spread or _is_secret(key, item) else redact_value(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [REDACTED] * len(value) if _is_spread(value) else [redact_value(item) for item in value]
+    text = _as_text(value)
+    if isinstance(value, str):
+        cleaned = redact(value)
+        return REDACTED if next(_within(cleaned, 0), None) is not None else cleaned
+    return REDACTED if has_card_data(text) else value
+
+
+def is_secret_field(name: str) -> bool:
+    """Whether a field of this name holds what must never be kept after a payment: verification codes, tracks, PINs."""
+    return _SECRET_FIELDS.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
+
+
+def _find(value: Any, pointer: str, depth: int) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key in _spread_over_fields(value):
+            yield f"{pointer}/{_escaped(str(key))}"
         for key, item in value.items():
-            name = str(key)
-            place = f"{pointer}/{redact(name).replace('~', '~0').replace('/', '~1')}"
-            if _has_card_data(name) or (_is_secret_field(name) and item not in (None, "", [], {})):
+            place = f"{pointer}/{_escaped(str(key))}"
+            if has_card_data(str(key)) or _is_secret(key, item):
                 yield place
-            yield from _find(item, place)
+            yield from _find(item, place, depth)
     elif isinstance(value, (list, tuple)):
+        if _is_spread(value):
+            yield f"{pointer}/0"
         for index, item in enumerate(value):
-            yield from _find(item, f"{pointer}/{index}")
-    elif _has_card_data(_as_text(value)):
-        yield pointer
+            yield from _find(item, f"{pointer}/{index}", depth)
+    else:
+        text = _as_text(value)
+        if has_card_data(text) or next(_within(text, depth), None) is not None:
+            yield pointer
+
+
+def _within(text: str, depth: int) -> Iterator[str]:
+    """What is found in a text that is itself JSON."""
+    if depth < _DEPTH and len(text) >= 13 and text.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            inner = json.loads(text)
+        except (ValueError, RecursionError):
+            return
+        yield from _find(inner, "", depth + 1)
+
+
+def _escaped(name: str) -> str:
+    return redact(name).replace("~", "~0").replace("/", "~1")
+
+
+def _is_secret(name: Any, item: Any) -> bool:
+    return is_secret_field(str(name)) and item not in (None, "", [], {})
 
 
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else ""
+        return str(int(value)) if value.is_integer() and abs(value) < 1e20 else ""
     if isinstance(value, Decimal):
         return str(int(value)) if value.is_finite() and value.adjusted() < 20 and value == int(value) else ""
     # A longer number is none, and writing it out would cost.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**20 else ""
 
 
-def _is_secret_field(name: str) -> bool:
-    return _SECRET_FIELDS.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
-
-
-def _may_hold_some(text: str) -> bool:
-    return len(text) >= 6 and (not text.isascii() or _MAYBE.search(text) or _CODE_IN_TEXT.search(text)) is not None
-
-
-def _has_card_data(text: str) -> bool:
-    if len(text) < 6:
-        return False
-    plain = _plain(text)
-    return next(_card_numbers(plain), None) is not None or _CODE_IN_TEXT.search(plain) is not None
-
-
-def _plain(text: str) -> str:
-    """Full-width and other digits as ASCII ones, without what cannot be seen."""
-    if text.isascii():
-        return text
-    return "".join(
-        c if unicodedata.decimal(c, None) is None else str(unicodedata.decimal(c))
-        for c in text
-        if unicodedata.category(c) != "Cf"
-    )
-
-
-def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each card number. A group of digits is never cut: a longer number that contains one is none."""
-    if _MAYBE.search(text) is None:
-        return
-    hidden = _NOT_CARDS.sub(lambda match: "x" * len(match.group()), text)
-    for run in _MAYBE.finditer(hidden):
-        groups = [(m.start() + run.start(), m.end() + run.start()) for m in _GROUP.finditer(run.group())]
-        # After a plus sign comes a telephone number, which has at most fifteen digits.
-        first = len(groups) if hidden[: run.start()].endswith("+") and len(_digits(run.group())) <= 15 else 0
-        while first < len(groups):
-            last = _last_group(hidden, groups, first)
-            if last is not None:
-                yield groups[first][0], groups[last][1]
-                first = last
-            first += 1
-
-
-def _last_group(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    digits = ""
-    for last in range(first, min(first + 19, len(groups))):
-        digits += text[slice(*groups[last])]
-        if len(digits) > 19:
-            return None
-        if len(digits) >= 13 and _is_card_number(digits) and not (first == last and _is_barcode(digits)):
-            return last
+def _part(value: Any) -> str | None:
+    """Digits of a field that may be a part of a number: too few for a whole one, and not a lone digit that is a count."""
+    if isinstance(value, str):
+        digits = digits_of(value)
+        return digits if digits and len(digits) < 13 else None
+    if isinstance(value, int) and not isinstance(value, bool) and 10 <= value < 10**12:
+        return str(value)
     return None
 
 
-def _digits(text: str) -> str:
-    return "".join(_GROUP.findall(text))
+def _is_spread(items: Sequence[Any]) -> bool:
+    """Whether the items of a list are the parts of one number, and nothing else."""
+    if not 2 <= len(items) <= 19:
+        return False
+    parts = [_part(item) for item in items]
+    return None not in parts and is_card_number("".join(part or "" for part in parts))
 
 
-def _is_card_number(digits: str) -> bool:
-    return _ISSUERS[len(digits)].match(digits) is not None and len(set(digits)) > 1 and _luhn(digits)
+def _spread_over_fields(fields: Mapping[Any, Any]) -> Iterable[Any]:
+    """Keys of the fields over which a number is spread: those whose names differ by a number, or neighbours in its groups."""
+    if len(fields) < 2:
+        return ()
+    parts = [(key, part) for key, item in fields.items() if (part := _part(item))]
+    if sum(len(part) for _, part in parts) < 13:
+        return ()
+    return _alike(parts) or _neighbours(fields, dict(parts))
 
 
-def _luhn(digits: str) -> bool:
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(int(digit) for digit in digits[::-2]) + sum(doubled)) % 10 == 0
+def _alike(parts: Iterable[tuple[Any, str]]) -> list[Any]:
+    by_stem: dict[str, list[tuple[int, Any, str]]] = {}
+    for key, part in parts:
+        name = str(key)
+        stem = re.sub(r"\d+|[_\W]+[a-z]$", "", name.lower())
+        number = re.search(r"\d+", name)
+        by_stem.setdefault(stem, []).append((int(number[0][:9]) if number else 0, key, part))
+    for members in by_stem.values():
+        ordered = sorted(members, key=lambda member: member[0])
+        if len(members) > 1 and is_card_number("".join(part for _, _, part in ordered)):
+            return [key for _, key, _ in ordered]
+    return []
 
 
-def _is_barcode(digits: str) -> bool:
-    weighted = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(reversed(digits)))
-    return len(digits) in (13, 14) and weighted % 10 == 0
+def _neighbours(fields: Mapping[Any, Any], parts: Mapping[Any, str]) -> list[Any]:
+    # A count of thousands beside others is none of this; numbers of cards come as text.
+    keys = list(fields)
+    lengths = [len(parts[key]) if key in parts and isinstance(fields[key], str) else 0 for key in keys]
+    for first in range(len(keys)):
+        for groups in _PRINTED:
+            window = keys[first : first + len(groups)]
+            if tuple(lengths[first : first + len(groups)]) == groups and is_card_number(
+                "".join(parts[k] for k in window)
+            ):
+                return window
+    return []

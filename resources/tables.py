@@ -2,6 +2,8 @@
 
 Belongs here: bytes to a frame, and the rows that are not even rows. Does not belong here: what the columns mean
 (`assets/ingestion`).
+
+Every file comes in here, so here rows with card data are withheld: nothing that reads tables ever sees them.
 """
 
 import csv
@@ -9,11 +11,15 @@ import gzip
 import hashlib
 import io
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 from polars import selectors as cs
+
+from resources.card_data import CardDataRefused, redact
+from resources.card_numbers import has_card_data
+from resources.withholding import WITHHELD, withhold
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".xlsx")
 ROW_NUMBER = "row_number"
@@ -35,15 +41,29 @@ class UnreadableTable(Exception):
 
 @dataclass(frozen=True)
 class SourceTable:
-    """`rows` has a `row_number` (1 is the first under the header); CSV cells are text. `ragged` are rows of another width."""
+    """`rows` has a `row_number` (1 is the first under the header); CSV cells are text. `ragged` are rows of another width.
+
+    `withheld` (WITHHELD) are rows with card data, which has been replaced in them.
+    """
 
     rows: pl.DataFrame
     ragged: pl.DataFrame
     sha256: str
+    withheld: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHHELD))
+
+    @property
+    def height(self) -> int:
+        """How many rows the file has, whatever becomes of them."""
+        return self.rows.height + self.ragged.height + self.withheld.height
 
 
 def read_table(path: Path) -> SourceTable:
-    """Read a file by its ending. Raises UnreadableTable for a missing, empty, damaged or unknown file."""
+    """Read a file by its ending. Raises UnreadableTable for a missing, empty, damaged or unknown file.
+
+    Raises CardDataRefused for one with card data in its name or its header, which would be told again and again.
+    """
+    if has_card_data(path.name):
+        raise CardDataRefused("the name of the file holds what looks like payment card data. Give it another name.")
     if not path.is_file():
         raise UnreadableTable(f"{path} is not a file. Check the path.")
     name = path.name.lower()
@@ -67,7 +87,11 @@ def read_table(path: Path) -> SourceTable:
         ) from error
     if rows.width <= 1:
         raise UnreadableTable(f"{path} has no columns. Export it again with its header row.")
-    return SourceTable(rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)), ragged, digest)
+    if any(has_card_data(name) for name in rows.columns):
+        raise CardDataRefused(f"the header of {path} holds what looks like payment card data. Take it out of the file.")
+    kept, withheld = withhold(rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)))
+    ragged = ragged.with_columns(pl.col("raw").map_elements(redact, return_dtype=pl.String))
+    return SourceTable(kept, ragged, digest, withheld)
 
 
 class _EmptyTable(Exception):

@@ -27,6 +27,7 @@ from luxauto_pipelines.gateway.configuration import GatewaySettings
 from luxauto_pipelines.gateway.limits import Limiter
 from luxauto_pipelines.gateway.problems import Problem
 from luxauto_pipelines.gateway.tokens import InvalidToken, TokenAuthority
+from resources.card_numbers import redact
 from resources.store import spending
 from resources.store.audit import record
 from resources.store.brand_store import BrandStore
@@ -296,7 +297,7 @@ async def _record_denial(request: Request, principal: Principal, outcome: str) -
     def write() -> None:
         with state.books.write() as (connection, brand):
             principal.record(
-                connection, brand, "access.denied", request.url.path[:500], {"method": request.method}, outcome
+                connection, brand, "access.denied", redact(request.url.path)[:500], {"method": request.method}, outcome
             )
 
     await run_in_threadpool(write)

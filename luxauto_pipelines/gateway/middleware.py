@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from luxauto_pipelines.gateway import telemetry
 from luxauto_pipelines.gateway.configuration import GatewaySettings
 from luxauto_pipelines.gateway.problems import Problem, problem_of, respond
+from resources.card_numbers import has_card_data
 
 DOCS = ("/docs", "/redoc")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -106,7 +107,7 @@ def _read_headers(scope: Scope) -> tuple[str | None, bytes | None]:
     request_id: str | None = None
     length: bytes | None = None
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value) and not has_card_data(value.decode()):
             request_id = value.decode()
         elif name == b"content-length":
             length = value

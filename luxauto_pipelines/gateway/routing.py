@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
+from luxauto_pipelines.gateway.card_guard import refuse_card_data
 from luxauto_pipelines.gateway.dependencies import authorise, gate
 from luxauto_pipelines.gateway.idempotency import HEADER, KEY_PATTERN, answer_once
 from luxauto_pipelines.gateway.problems import PROBLEM_RESPONSES
@@ -34,7 +35,7 @@ async def _documented_key(
 
 
 class GatewayRoute(APIRoute):
-    """A route that checks its caller before anything else, and gives a repeated POST its first answer."""
+    """A route that checks its caller before anything else, refuses card data, and gives a repeated POST its first answer."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self._posts = "POST" in (options.get("methods") or ())
@@ -54,17 +55,29 @@ class GatewayRoute(APIRoute):
         scopes = [part.own_oauth_scopes or () for part in self.dependant.dependencies if part.call is gate]
         permissions = frozenset(permission for group in scopes for permission in group)
         if not permissions:
-            return handle
+            return _open(handle)
         posts = self._posts
 
         async def guarded(request: Request) -> Response:
             principal = await authorise(request, permissions)
+            await refuse_card_data(request)
             key = request.headers.get(HEADER) if posts else None
             if key is None:
                 return await handle(request)
             return await answer_once(request, principal, key, handle)
 
         return guarded
+
+
+def _open(
+    handle: Callable[[Request], Coroutine[Any, Any, Response]],
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def open_to_all(request: Request) -> Response:
+        # The body is a channel's message: it is signed as it is, and redacted before it is kept.
+        await refuse_card_data(request, body=False)
+        return await handle(request)
+
+    return open_to_all
 
 
 def router(prefix: str, tag: str, base: str = BASE) -> APIRouter:

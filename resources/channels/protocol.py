@@ -10,9 +10,25 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from resources.card_numbers import redact
+
+
+def _clean(of: Any, *names: str) -> None:
+    """Texts that clients and merchants type may hold card numbers; whatever a connector makes of them holds none."""
+    for name in names:
+        text = getattr(of, name)
+        if text is not None and (cleaned := redact(text)) != text:
+            object.__setattr__(of, name, cleaned)
+
 
 class ChannelError(Exception):
-    """A channel could not be worked with; the message names it, what was wrong and what to do."""
+    """A channel could not be worked with; the message names it, what was wrong and what to do.
+
+    Vendors repeat in their faults what somebody typed: card data is taken out here, before the message is kept anywhere.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class ChannelUnavailable(ChannelError):
@@ -61,6 +77,9 @@ class ListedItem:
     handles: Mapping[str, str] = field(default_factory=dict)
     """What else a write needs: the parent's id, the location, the offers."""
     updated_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        _clean(self, "sku", "title", "unwritable")
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,9 @@ class WriteResult:
     """The value that the channel shows now, where its answer tells."""
     detail: str | None = None
 
+    def __post_init__(self) -> None:
+        _clean(self, "detail")
+
 
 @dataclass(frozen=True)
 class OrderLine:
@@ -139,6 +161,9 @@ class OrderLine:
     """Units that the client has bought now: ordered, less cancelled, less refunded; 0 until the order is a sale."""
     unit_price: Decimal
     """Per unit, before order-wide discounts, without tax where the channel says so."""
+
+    def __post_init__(self) -> None:
+        _clean(self, "sku", "title")
 
 
 @dataclass(frozen=True)
@@ -158,6 +183,9 @@ class ChannelOrder:
     refunded_besides: Decimal = Decimal(0)
     """Money given back that is no unit's price: goodwill, shipping, tax."""
     country: str | None = None
+
+    def __post_init__(self) -> None:
+        _clean(self, "number", "state", "country")
 
 
 @dataclass(frozen=True)

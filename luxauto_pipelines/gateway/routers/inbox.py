@@ -1,17 +1,22 @@
 """Webhooks of the channels: checked, written down, answered at once. What they mean is found out later."""
 
+import hashlib
+import json
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from luxauto_pipelines.gateway.card_guard import in_body
 from luxauto_pipelines.gateway.dependencies import Books, limit_by_address
 from luxauto_pipelines.gateway.problems import PROBLEM_RESPONSES, Problem
 from luxauto_pipelines.gateway.routing import router as make_router
 from luxauto_pipelines.gateway.webhook_signatures import Source, find_source, secret_of, sender_for, variable_of
+from resources.card_data import find_card_data, redact, redact_value
 from resources.channels.protocol import ChannelError, Sender
 from resources.channels.senders import Senders
+from resources.store.audit import record
 from resources.store.brand_store import BrandStore
 from resources.store.inbox import receive
 
@@ -134,5 +139,21 @@ def _keep(books: BrandStore, channel: str, sender: Sender, headers: dict[str, st
     if "\0" in text:
         raise Problem(422, "Invalid request", "the body must not hold a NUL character")
     kept = {name: headers[name] for name in sender.kept_headers if name in headers}
+    number = sender.message_id(headers, body)[:_LONGEST_ID]
+    place = in_body(body) or find_card_data([number, kept])
+    if place is not None:
+        # A refused message comes again and again. It only says where to look: what is no card data is enough for that.
+        text, kept = _without_card_data(text), redact_value(kept)
+        number = hashlib.sha256(number.encode()).hexdigest() if find_card_data(number) is not None else number
     with books.write() as (connection, brand):
-        return receive(connection, brand, channel, sender.message_id(headers, body)[:_LONGEST_ID], kept, text)
+        new = receive(connection, brand, channel, number, kept, text)
+        if new and place is not None:
+            record(connection, brand, "card_data.redacted", f"inbox/{channel}", {"place": place}, actor=channel)
+        return new
+
+
+def _without_card_data(text: str) -> str:
+    try:
+        return json.dumps(redact_value(json.loads(text)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return redact(text)
