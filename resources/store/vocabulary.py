@@ -40,6 +40,20 @@ LINE_KINDS = (
     "test",
 )
 OPEN_STATES = ("draft", "approved", "ordered")
+SETTLEMENT_KINDS = (
+    "charge",
+    "refund",
+    "fee",
+    "chargeback",
+    "chargeback_reversal",
+    "payout",
+    "adjustment",
+    "reserve",
+    "conversion",
+    "tax",
+    "other",
+)
+INVOICE_RESULTS = ("matched", "price_variance", "quantity_variance", "no_receipt", "no_order", "duplicate")
 WORKFLOW_STATES = (
     "pending",
     "running",

@@ -20,6 +20,16 @@ from resources.store.models.gateway import IdempotencyKey, InboxMessage, Revoked
 from resources.store.models.ledger import Account, AccountingPeriod, FxRate, JournalEntry, Posting, Transaction
 from resources.store.models.orders import Import, Order, OrderLine
 from resources.store.models.purchasing import PurchaseOrder, PurchaseOrderLine
+from resources.store.models.reconciliation import (
+    BankLine,
+    BankStatement,
+    Match,
+    Payout,
+    SettlementLine,
+    StatementFile,
+    SupplierInvoice,
+    SupplierInvoiceLine,
+)
 from resources.store.models.stock import NumberedPiece, Reservation, StockMovement, StockRule
 from resources.store.models.workflows import (
     Approval,
@@ -37,6 +47,8 @@ __all__ = [
     "Alert",
     "Approval",
     "AuditEvent",
+    "BankLine",
+    "BankStatement",
     "Base",
     "Brand",
     "BundleComponent",
@@ -58,9 +70,11 @@ __all__ = [
     "JournalEntry",
     "Listing",
     "Location",
+    "Match",
     "NumberedPiece",
     "Order",
     "OrderLine",
+    "Payout",
     "Posting",
     "Product",
     "PurchaseOrder",
@@ -68,12 +82,16 @@ __all__ = [
     "RateBucket",
     "Reservation",
     "RevokedToken",
+    "SettlementLine",
     "Sku",
     "SkuCost",
     "SkuMapping",
     "Spending",
+    "StatementFile",
     "StockMovement",
     "StockRule",
+    "SupplierInvoice",
+    "SupplierInvoiceLine",
     "Transaction",
     "WebhookDelivery",
     "WebhookSubscription",
