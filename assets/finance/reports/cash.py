@@ -15,7 +15,7 @@ from assets.finance.reports.evidence import evidence
 from assets.finance.reports.model import Column, Report, Row, Value, all_of
 from assets.finance.reports.sections import CASH, EXCHANGE, FINANCING_CASH, OPERATING_CASH, cash_section
 from assets.finance.reports.sources import Sources, unvalued_note, valued, within
-from assets.finance.reports.span import TIMES, Span, bucket, bucket_key, buckets
+from assets.finance.reports.span import TIMES, Span, bucket, bucket_key, bucket_label, buckets
 
 _TITLE = "Cash flow"
 
@@ -25,7 +25,7 @@ def cash_flow(sources: Sources, span: Span, by: str = "month") -> Report:
     sources.in_base_only("cash_flow")
     keys = buckets(span, by if by in TIMES else "month")
     by = by if by in TIMES else "month"
-    columns = (*(Column(key, key) for key in keys), Column("total", "Total", sums=all_of(keys)))
+    columns = (*(Column(key, bucket_label(by, key)) for key in keys), Column("total", "Total", sums=all_of(keys)))
     postings = valued(within(sources.postings, None, span.last), sources)
     legs = _other_legs(postings, span)
     leaves = _flows(legs, by)

@@ -196,7 +196,7 @@ def _notes(pdf: "FPDF", report: Report, wide: bool) -> None:
     pdf.set_font("text", size=7)
     pdf.set_text_color(*_MUTED)
     for n, note in enumerate(report.notes):
-        if pdf.get_y() + 10 > pdf.h - 18:
+        if pdf.get_y() + 8 > pdf.h - 12:
             pdf.add_page(orientation="L" if wide else "P")
         pdf.set_y(pdf.get_y() + (4 if n == 0 else 0.6))
         pdf.multi_cell(0, 3.8, note, new_x="LMARGIN", new_y="NEXT")

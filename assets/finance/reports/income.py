@@ -21,7 +21,7 @@ from assets.finance.reports.sections import (
     income_section,
 )
 from assets.finance.reports.sources import Sources, moved, unvalued_note, valued, within
-from assets.finance.reports.span import Span, bucket, bucket_key, buckets, compared_with, counterparts
+from assets.finance.reports.span import Span, bucket, bucket_key, bucket_label, buckets, compared_with, counterparts
 
 TOTAL = "total"
 _SUBTOTALS = {
@@ -49,7 +49,8 @@ def profit_and_loss(sources: Sources, span: Span, by: str = "month", compare: st
     Columns are the months (or other buckets) and their total; with `compare` this period beside the other, the change, and for
     constant currency this period at the other's rates. Raises ReportError.
     """
-    slices, columns, note = _slices(sources, span, by, compare, ["revenue", "expense"])
+    flows = pl.col("account_type").is_in(["revenue", "expense"])
+    slices, columns, note = _slices(sources, span, by, compare, flows)
     leaves, names = _leaves(slices)
     rows = _statement_rows(names)
     return Report.of(
@@ -71,9 +72,9 @@ def revenue_waterfall(sources: Sources, span: Span, by: str = "month", compare: 
     Where the cost of any unit sold in a column is unknown, its margin is unknown; its cost is what is known of it, or unknown
     where none is.
     """
-    slices, columns, note = _slices(sources, span, by, compare, ["revenue", "expense"])
-    chosen = [_Slice(_of(s, [GROSS, RETURNS, DISCOUNTS, GOODS_COST]), s.bucket, s.key) for s in slices]
-    leaves, _ = _leaves(chosen)
+    accounts = pl.col("account").is_in([GROSS, RETURNS, DISCOUNTS, GOODS_COST])
+    slices, columns, note = _slices(sources, span, by, compare, accounts)
+    leaves, _ = _leaves(slices)
     lacking = _units_without_cost(sources, span, by, compare)
     for key in lacking:
         leaves["margin", key] = None
@@ -101,19 +102,15 @@ def revenue_waterfall(sources: Sources, span: Span, by: str = "month", compare: 
         columns,
         rows,
         leaves,
-        (*note, *unknown, *_unvalued(chosen)),
-        lambda row, columns: _behind(chosen, row, columns),
+        (*note, *unknown, *_unvalued(slices)),
+        lambda row, columns: _behind(slices, row, columns),
     )
 
 
-def _of(part: _Slice, accounts: Sequence[str]) -> pl.LazyFrame:
-    return part.postings.filter(pl.col("account").is_in(accounts))
-
-
 def _slices(
-    sources: Sources, span: Span, by: str, compare: str | None, types: Sequence[str]
+    sources: Sources, span: Span, by: str, compare: str | None, chosen: pl.Expr
 ) -> tuple[list[_Slice], tuple[Column, ...], tuple[str, ...]]:
-    postings = sources.postings.filter(pl.col("account_type").is_in(types))
+    postings = sources.postings.filter(chosen)
     now = within(postings, span.first, span.last)
     if compare is None:
         part = _Slice(valued(now, sources), bucket(by), lambda value: bucket_key(by, value))  # pyright: ignore[reportArgumentType]
@@ -128,7 +125,7 @@ def _slices(
         Column("current", str(span)),
         Column("before", str(other)),
         Column("change", "Change", sums=(("current", 1), ("before", -1))),
-        Column("change_rate", "Change, share", ratio=("change", "before")),
+        Column("change_rate", "Change in %", ratio=("change", "before")),
     ]
     if compare.endswith("_constant"):
         rates = moved(sources.ratios, counterparts(span, other, compare))
@@ -136,7 +133,7 @@ def _slices(
         columns += [
             Column("constant", "This period at the rates of the other"),
             Column("constant_change", "Change at constant currency", sums=(("constant", 1), ("before", -1))),
-            Column("constant_rate", "At constant currency, share", ratio=("constant_change", "before")),
+            Column("constant_rate", "At constant currency in %", ratio=("constant_change", "before")),
         ]
     return parts, tuple(columns), (f"Compared with the {word}, {other}.",)
 
@@ -151,7 +148,7 @@ def _time_columns(part: _Slice, span: Span, by: str) -> tuple[Column, ...]:
         keys = [bucket_key(by, value) for value in sorted(values, key=lambda v: (v is None, v))]
     else:
         keys = buckets(span, by)
-    columns = [Column(key, key) for key in keys]
+    columns = [Column(key, bucket_label(by, key)) for key in keys]
     return (*columns, Column(TOTAL, "Total", sums=all_of(keys)))
 
 

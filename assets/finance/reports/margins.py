@@ -29,7 +29,7 @@ _COLUMNS = (
     Column("revenue", "Net revenue"),
     Column("cost", "Cost"),
     Column("margin", "Margin"),
-    Column("margin_rate", "Margin, share", ratio=("margin", "revenue")),
+    Column("margin_rate", "Margin in %", ratio=("margin", "revenue")),
     Column("units_costed", "Units of known cost", "count"),
 )
 

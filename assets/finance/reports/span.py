@@ -56,6 +56,13 @@ def bucket_key(by: str, value: date | str | None) -> str:
     return value.isoformat()[: {"day": 10, "month": 7, "year": 4}[by]]
 
 
+def bucket_label(by: str, key: str) -> str:
+    """What stands above that column: Jan 2025 for a month."""
+    if key == NOT_GIVEN:
+        return "not given"
+    return f"{date.fromisoformat(f'{key}-01'):%b %Y}" if by == "month" else key
+
+
 def buckets(span: Span, by: str) -> list[str]:
     """Every column that the days fall into, the empty ones too."""
     day = pl.date_range(span.first, span.last, "1d", eager=True).alias("day")

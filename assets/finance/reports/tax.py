@@ -16,7 +16,7 @@ from assets.finance.reports.evidence import evidence
 from assets.finance.reports.model import NOT_GIVEN, Column, Report, Row, Value, all_of
 from assets.finance.reports.sections import DISCOUNTS, GROSS, INPUT_TAX, RETURNS, SHIPPING, TAX_PAYABLE
 from assets.finance.reports.sources import Sources, unvalued_note, valued, within
-from assets.finance.reports.span import TIMES, Span, bucket, bucket_key, buckets
+from assets.finance.reports.span import TIMES, Span, bucket, bucket_key, bucket_label, buckets
 
 _SUPPLIES = [GROSS, RETURNS, DISCOUNTS, SHIPPING, "4800"]
 _EU = (
@@ -41,7 +41,7 @@ def vat_report(sources: Sources, span: Span, by: str = "quarter") -> Report:
     """
     by = by if by in TIMES else "quarter"
     keys = buckets(span, by)
-    columns = (*(Column(key, key) for key in keys), Column("total", "Total", sums=all_of(keys)))
+    columns = (*(Column(key, bucket_label(by, key)) for key in keys), Column("total", "Total", sums=all_of(keys)))
     facts = _facts(sources, span)
     value = pl.col("value")
     sums = facts.group_by("part", "jurisdiction", bucket(by).alias("bucket")).agg(
