@@ -21,9 +21,10 @@ import polars as pl
 from luxauto_pipelines.instance import MODULE, child_environment
 from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS
 from resources.lake import Lake, MissingAsset
-from resources.settings import Settings
+from resources.settings import Settings, open_books
 from resources.store.brand_store import BrandStore
 from resources.store.catalog import read_catalog, read_costs
+from resources.store.ledger import posting_days
 from resources.store.orders import line_days
 from resources.store.rates import read_rates
 from resources.store.stock import movement_days
@@ -54,20 +55,23 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     """What has to be made so that the assets tell what the store holds."""
     with books.read() as (connection, brand):
         lines, movements = line_days(connection, brand), movement_days(connection, brand)
+        postings = posting_days(connection, brand)
         catalog, costs, rates = (
             read_catalog(connection, brand),
             read_costs(connection, brand),
             read_rates(connection, brand),
         )
-    if not lines.height and not movements.height:
+    if not lines.height and not movements.height and not postings.height:
         return Plan((), None, None)
     lake = Lake(books.settings.lake_url, books.settings.brand)
     graph = _Graph.load()
-    days = pl.concat([lines["day"], movements["day"]]).unique().sort()
+    days = pl.concat([lines["day"], movements["day"], postings["day"]]).unique().sort()
+    open_books(books.settings, days[0])
     stale_days = sorted(
         {
             *_stale_days(lake, "transactions", "line_id", lines),
             *_stale_days(lake, "stock_movements", "movement_id", movements),
+            *_stale_days(lake, "ledger", "posting_id", postings, day="event_day"),
             *graph.days_behind(days.to_list()),
         }
     )
@@ -209,11 +213,13 @@ class _Graph:
             reached |= more
 
 
-def _stale_days(lake: Lake, asset: str, id_column: str, wanted: pl.DataFrame) -> list[date]:
+def _stale_days(lake: Lake, asset: str, id_column: str, wanted: pl.DataFrame, day: str = "day") -> list[date]:
     """Days on which the lake's rows are not those of the store, by their number and newest id."""
     count = wanted.columns[1]
     try:
-        made = lake.sql(f"SELECT day, count(*) AS made, max({id_column}) AS newest_made FROM {asset} GROUP BY day")
+        made = lake.sql(
+            f"SELECT {day} AS day, count(*) AS made, max({id_column}) AS newest_made FROM {asset} GROUP BY {day}"
+        )
     except MissingAsset:
         made = pl.DataFrame(schema={"day": pl.Date, "made": pl.Int64, "newest_made": pl.Int64})
     compared = wanted.join(made, on="day", how="full", coalesce=True)

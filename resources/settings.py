@@ -125,6 +125,16 @@ def save_brand(settings: Settings, slug: str, brand: BrandSettings, **top_level:
     return load_settings(brand=settings.brand)
 
 
+def open_books(settings: Settings, day: date) -> None:
+    """Have the daily partitions begin early enough for a day."""
+    if day >= settings.current.books_start:
+        return
+    # Another process may have done so since these settings were read.
+    settings = load_settings(brand=settings.brand)
+    if day < settings.current.books_start:
+        save_brand(settings, settings.brand, settings.current.model_copy(update={"books_start": day.replace(day=1)}))
+
+
 def normalise_database_url(url: str) -> str:
     """Name the PostgreSQL driver, which SQLAlchemy 2.1 would otherwise take to be psycopg 3."""
     return re.sub(r"^(postgres|postgresql)://", "postgresql+psycopg2://", url)

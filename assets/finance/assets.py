@@ -99,10 +99,7 @@ def ledger(
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Double entry, append only: what the day's lines and events mean in accounts; only what differs from it is posted.
-
-    A partition has the events of its day; one that came after its month was closed is dated in the next open month.
-    """
+    """Double entry, append only: what the day's lines and events mean in accounts; only what differs from it is posted."""
     first, last = map(date.fromisoformat, day_range(context))
     base, chart = store.settings.current.base_currency, load_chart(store.settings.home)
     wanted = wanted_postings(value_lines(transactions, sku_costs, fx_rates, base), chart)

@@ -112,6 +112,9 @@ def legs_of(event: Event, chart: Chart) -> list[RawLeg]:
         sums[place] = sums.get(place, 0) + amount
     legs = [RawLeg(account, currency, amount) for (account, currency), amount in sums.items() if amount]
     _must_balance(legs, event)
+    if not legs:
+        hint = "name two different bank accounts" if event.type == "transfer" else "give an amount that is not zero"
+        raise InvalidEvent(f"amounts: this {event.type} moves nothing from one account to another; {hint}")
     return legs
 
 

@@ -173,6 +173,13 @@ def reverse_entry(connection: "Connection", brand: int, entry_id: int, *, key: s
     return append_entries(connection, brand, [entry])[key]
 
 
+def find_entry(connection: "Connection", brand: int, key: str) -> int | None:
+    """Id of the entry with this key."""
+    query = "SELECT id FROM journal_entries WHERE brand_id = :brand AND key = :key"
+    rows = fetch(connection, query, {"brand": brand, "key": key})
+    return rows[0][0] if rows else None
+
+
 def post(
     connection: "Connection", brand: int, wanted: pl.DataFrame, accounts: dict[str, int], first: date, last: date
 ) -> int:

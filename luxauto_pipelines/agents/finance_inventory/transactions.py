@@ -4,19 +4,21 @@ Belongs here: what is the same event, what contradicts the books, and the answer
 consists of (`assets/finance/invoice`) and the rows (`resources/store/transactions`).
 
 A sale or a refund becomes an order with lines, so that stock, ledger and reports see it like any other. Every other type
-(purchase, adjustment, transfer, expense, revenue) is kept as a transaction alone: the ledger's accounts are those of order
-lines, so that such an event stands in the financial report's expenses and other income, but not in the ledger.
+(purchase, adjustment, transfer, expense, revenue) is a transaction, and an entry of the journal in the same moment.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from assets.finance.booking import book, load_chart
 from assets.finance.invoice import Amounts, DoesNotAddUp, InvoiceLine, Item, invoice_lines
 from assets.finance.money import to_decimal, to_minor
+from assets.finance.rules import Event as BusinessEvent
+from assets.finance.rules import posting_rules
 from assets.ingestion.lines import today_in
 from luxauto_pipelines.agents.finance_inventory.errors import Conflict, InvalidFields
 from luxauto_pipelines.agents.finance_inventory.parameters import (
@@ -27,10 +29,11 @@ from luxauto_pipelines.agents.finance_inventory.parameters import (
 )
 from luxauto_pipelines.agents.registry import Call
 from resources.card_data import find_card_data
-from resources.settings import load_settings, save_brand
+from resources.settings import open_books
 from resources.store.audit import record as record_audit
 from resources.store.brand_store import BrandStore
 from resources.store.effects import find_effect, keep_effect
+from resources.store.ledger import find_entry, reverse_entry
 from resources.store.transactions import (
     Event,
     KnownOrder,
@@ -95,6 +98,11 @@ def public_id(transaction: int) -> str:
     return f"txn-{transaction}"
 
 
+def entry_key(transaction: int) -> str:
+    """Key of the journal entry that a transaction without an order has."""
+    return f"transaction:{transaction}"
+
+
 def _record_on_order(call: Call, wanted: TransactionRecord) -> dict[str, Any]:
     books = call.books
     now = datetime.now(UTC)
@@ -127,7 +135,7 @@ def _record_on_order(call: Call, wanted: TransactionRecord) -> dict[str, Any]:
             location=location,
         )
         _audit_record(connection, brand, call, number, wanted)
-    _open_books(books, day)
+    open_books(books.settings, day)
     return _answer_of(number, wanted.type, wanted.amount, wanted.currency, now)
 
 
@@ -143,10 +151,42 @@ def _record_alone(call: Call, wanted: TransactionRecord) -> dict[str, Any]:
         day = today_in(call.books.settings.current.timezone, when)
         event = Event(wanted.type, wanted.currency, when, day, key, _details(wanted, now, channel=wanted.channel))
         number = write_transaction(connection, brand, event, -minor if wanted.type in _MONEY_OUT else minor)
+        _book(call, connection, brand, number, wanted, day)
         if key != call.key:
             keep_effect(connection, brand, call.key, "record_transaction", {"transaction": number})
         _audit_record(connection, brand, call, number, wanted)
     return _answer_of(number, wanted.type, wanted.amount, wanted.currency, now)
+
+
+def _book(call: Call, connection: "Connection", brand: int, number: int, wanted: TransactionRecord, day: date) -> None:
+    """The transaction in accounts. Its metadata may name what a sub-account is called by: a category, a supplier, a bank."""
+    rule = posting_rules().events[wanted.type]
+    minor = to_minor(wanted.amount, wanted.currency)
+    tax = to_minor(wanted.tax_amount, wanted.currency) if wanted.tax_amount and "tax" in rule.may_have else 0
+    told = {name: value for name in rule.names if isinstance(value := wanted.metadata.get(name), str) and value.strip()}
+    if wanted.type == "transfer" and told.get("from_bank") == told.get("into_bank"):
+        # Between accounts that nobody told apart: the books have it on one and the same.
+        return
+    event = BusinessEvent(
+        type=wanted.type,
+        key=entry_key(number),
+        day=day,
+        currency=wanted.currency,
+        amounts={"amount": minor - tax} | ({"tax": tax} if tax else {}),
+        dimensions={name: value for name, value in told.items() if name != "into_currency"},
+        reference=wanted.order_id,
+        channel=wanted.channel,
+    )
+    settings = call.books.settings
+    book(connection, brand, settings.current.base_currency, [event], chart=load_chart(settings.home))
+
+
+def _unbook(connection: "Connection", brand: int, original: Recorded, number: int, day: date) -> None:
+    """What a transaction booked is taken back. One from before the journal knew such events booked nothing."""
+    entry = find_entry(connection, brand, entry_key(original.transaction))
+    if entry is not None:
+        words = f"Takes back {public_id(original.transaction)}"
+        reverse_entry(connection, brand, entry, key=entry_key(number), day=day, description=words)
 
 
 def _refuse_what_cannot_be(wanted: TransactionRecord) -> None:
@@ -302,7 +342,9 @@ def _write_reversal(connection: "Connection", brand: int, call: Call, original: 
     }
     event = Event(opposite, original.currency, now, day, call.key, details, reversal_of=original.transaction)
     if original.order is None:
-        return write_transaction(connection, brand, event, -original.amount_minor)
+        number = write_transaction(connection, brand, event, -original.amount_minor)
+        _unbook(connection, brand, original, number, day)
+        return number
     channel, number = find_order_of(connection, brand, original.order)
     suffix = f"-reversal-{original.transaction}"
     credit_note = number.encode()[: 128 - len(suffix)].decode(errors="ignore") + suffix
@@ -312,15 +354,6 @@ def _write_reversal(connection: "Connection", brand: int, call: Call, original: 
 
 def _negated(line: InvoiceLine) -> InvoiceLine:
     return line._replace(quantity=-line.quantity, amount_minor=-line.amount_minor)
-
-
-def _open_books(books: BrandStore, day: Any) -> None:
-    """Daily partitions begin early enough for the event."""
-    if day >= books.settings.current.books_start:
-        return
-    settings = load_settings(brand=books.settings.brand)
-    if day < settings.current.books_start:
-        save_brand(settings, settings.brand, settings.current.model_copy(update={"books_start": day.replace(day=1)}))
 
 
 def _audit_record(connection: "Connection", brand: int, call: Call, number: int, wanted: TransactionRecord) -> None:
