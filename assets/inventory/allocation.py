@@ -92,7 +92,7 @@ def exclusive_shares(
     listed = scarcity.listed.lazy().select("channel", "sku")
     # These hold a row for everything there is. All that follows is of the few that matter.
     whole = [table.join(few.lazy(), on="sku", how="semi") for table in (listed, lying.levels)]
-    listed, levels = pl.collect_all(whole)
+    listed, levels = pl.collect_all(whole, engine="in-memory")
     listing = _listing(listed, parts, scarcity)
     bundle = pl.col("sku").is_in(parts["bundle"].unique().implode())
     given = _given(offers.filter(~bundle), listing, levels, lying, scarcity)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from assets.inventory.availability import CUTS, by_channel
+from assets.inventory.availability import CUTS, by_channel, together
 
 POLICIES = ("min_wins", "master_wins", "hold")
 IN_STEP = ("clean", "buffered")
@@ -73,17 +73,15 @@ def compare(targets: pl.DataFrame, items: pl.DataFrame, now: datetime) -> pl.Dat
         "channel", "sku", "available", "exclusive", wanted="quantity", cut=pl.col("reason").cast(CUTS)
     )
     of_channel = by_channel(wanted)
-    in_step, others = [], []
-    for channel, rows in by_channel(items.select(ITEM_COLUMNS)).items():
-        found = _matched(rows, of_channel.get(channel, wanted.clear()))
-        settled = _settled()
-        in_step.append(_in_step(found.filter(settled)))
-        others.append(found.filter(~settled))
-    if not others:
+    found = _matched({c: (rows, of_channel.get(c, wanted.clear())) for c, rows in by_channel(items).items()})
+    if not found:
         return pl.DataFrame(schema=COMPARED_SCHEMA)
     # Nearly everything is in step. Words and rules for what is not are worked out of those few alone.
+    in_step = [_in_step(rows.lazy().filter(_settled())) for rows in found]
+    others = [rows.lazy().filter(~_settled()) for rows in found]
+    *clean, rest = together([*in_step, pl.concat(others)])
     shares = targets.filter("exclusive").select("channel", "sku", "shares")
-    return pl.concat([*in_step, _out_of_step(pl.concat(others), shares, now)])
+    return pl.concat([*clean, _out_of_step(rest, shares, now)])
 
 
 def plan(compared: pl.DataFrame) -> pl.DataFrame:
@@ -101,17 +99,23 @@ def is_echo(said: int | None, agreed: int | None, pending: int | None) -> bool:
     return said is not None and said in (agreed, pending)
 
 
-def _matched(items: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The things of one channel with their targets, and whether another has the same SKU."""
-    listed, wanted = items.with_columns(collides=_collides(items)), wanted.drop("channel")
+def _matched(channels: dict[str, tuple[pl.DataFrame, pl.DataFrame]]) -> list[pl.DataFrame]:
+    """The things of each channel (items and targets, by its name) with their targets, and whether another has the same SKU."""
+    listed = [items.lazy().select(*ITEM_COLUMNS, collides=_collides(items)) for items, _ in channels.values()]
+    wanted = [rows.lazy().drop("channel") for _, rows in channels.values()]
     by_hash = pl.col("sku").hash().alias("hash")
-    found = listed.with_columns(by_hash).join(wanted.with_columns(by_hash), on="hash", how="left")
-    # Numbers join in half the time of texts. Should two texts ever have one number, they are joined as what they are.
-    if (found["sku"] != found["sku_right"]).any():
-        found = listed.join(wanted, on="sku", how="left")
-    if found.height != listed.height:
-        raise ValueError(f"a SKU has several targets on {listed['channel'][0]}: one of each channel and SKU is needed")
-    return found.drop("hash", "sku_right", strict=False)
+    plans = [
+        theirs.with_columns(by_hash).join(ours.with_columns(by_hash), on="hash", how="left").drop("hash")
+        for theirs, ours in zip(listed, wanted, strict=True)
+    ]
+    found = together(plans)
+    for n, (channel, (items, _)) in enumerate(channels.items()):
+        # Numbers join in half the time of texts. Should two texts ever have one number, they are joined as what they are.
+        if (found[n]["sku"] != found[n]["sku_right"]).any():
+            [found[n]] = together([listed[n].join(wanted[n], on="sku", how="left")])
+        if found[n].height != items.height:
+            raise ValueError(f"a SKU has several targets on {channel}: one of each channel and SKU is needed")
+    return found
 
 
 def _collides(items: pl.DataFrame) -> pl.Expr:
@@ -128,7 +132,7 @@ def _settled() -> pl.Expr:
     return (undisturbed & (_shown == _wanted)).fill_null(False)
 
 
-def _in_step(found: pl.DataFrame) -> pl.DataFrame:
+def _in_step(found: pl.LazyFrame) -> pl.LazyFrame:
     return found.select(
         "channel",
         "key",

@@ -127,10 +127,12 @@ def _assert_all_agrees(books: BrandStore, storm: Storm) -> None:
         unexplained = fetch(
             connection,
             """
-                SELECT m.id FROM stock_movements m LEFT JOIN channel_order_lines l ON m.reference = (
-                    SELECT c.code || ':' || o.external_id || ':' || l.external_id
-                    FROM channel_orders o JOIN channels c ON c.id = o.channel_id WHERE o.id = l.channel_order_id)
-                WHERE m.kind <> 'opening' AND (l.id IS NULL OR m.actor IS NULL OR m.reason IS NULL)
+                WITH lines AS MATERIALIZED (
+                    SELECT c.code || ':' || o.external_id || ':' || l.external_id AS reference
+                    FROM channel_order_lines l JOIN channel_orders o ON o.id = l.channel_order_id
+                    JOIN channels c ON c.id = o.channel_id)
+                SELECT m.id FROM stock_movements m LEFT JOIN lines ON lines.reference = m.reference
+                WHERE m.kind <> 'opening' AND (lines.reference IS NULL OR m.actor IS NULL OR m.reason IS NULL)
             """,
             {},
         )
