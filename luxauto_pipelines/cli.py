@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from luxauto_pipelines import cli_channels, cli_finance, cli_gateway, cli_inventory, cli_stock_keeping, cli_workflow
+from luxauto_pipelines import (
+    cli_bookkeeping,
+    cli_channels,
+    cli_finance,
+    cli_gateway,
+    cli_inventory,
+    cli_stock_keeping,
+    cli_workflow,
+)
 from luxauto_pipelines.console import Format, fail, out, print_json, print_table, progress
 
 app = typer.Typer(
@@ -19,6 +27,7 @@ app = typer.Typer(
 )
 ingest_app = typer.Typer(help="Take a file in. Idempotent: the same file twice changes nothing.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
+cli_finance.app.add_typer(cli_bookkeeping.app)
 app.add_typer(cli_finance.app, name="finance")
 app.add_typer(cli_channels.app, name="channel")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
@@ -243,7 +252,9 @@ def main() -> None:
     """Entry point: errors that a person can mend become one message and exit code 1."""
     from pydantic import ValidationError
 
+    from assets.finance.accounts import InvalidChart
     from assets.finance.money import UnknownCurrency
+    from assets.finance.rules import InvalidEvent
     from assets.ingestion.mapping import MappingError
     from assets.inventory import availability
     from luxauto_pipelines.agents.registry import AgentError
@@ -256,7 +267,9 @@ def main() -> None:
     from resources.store.connections import UnknownConnection
     from resources.store.engine import StoreError
     from resources.store.journal import UnknownWorkflow, WorkflowConflict
+    from resources.store.ledger import LedgerError
     from resources.store.locks import Busy
+    from resources.store.periods import CannotClose, PeriodClosed
     from resources.store.reservations import NotEnough, TakenReference, UnknownReservation
     from resources.store.stock_keeping import InvalidStockKeeping
     from resources.tables import UnreadableTable
@@ -265,12 +278,17 @@ def main() -> None:
     known = (
         AgentError,
         Busy,
+        CannotClose,
         ChannelError,
+        InvalidChart,
+        InvalidEvent,
         InvalidStockKeeping,
         InvalidWorkflow,
+        LedgerError,
         MappingError,
         MissingAsset,
         NotEnough,
+        PeriodClosed,
         RefreshFailed,
         SettingsError,
         StoreError,

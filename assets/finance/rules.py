@@ -96,6 +96,21 @@ def account_of_kind() -> dict[str, Account]:
     return {kind: chart.of_role(role) for kind, role in posting_rules().order_lines.items()}
 
 
+def rule_table() -> list[dict[str, str]]:
+    """The rules of events as rows for a person: event, meaning, amounts, names, debits and credits."""
+    return [
+        {
+            "event": name,
+            "means": rule.means,
+            "amounts": ", ".join([*rule.amounts, *(f"[{other}]" for other in rule.may_have)]),
+            "names": ", ".join(rule.names),
+            "debit": "; ".join(f"{leg.role}: {leg.amount}" for leg in rule.legs if leg.sign > 0),
+            "credit": "; ".join(f"{leg.role}: {leg.amount}" for leg in rule.legs if leg.sign < 0),
+        }
+        for name, rule in posting_rules().events.items()
+    ]
+
+
 def legs_of(event: Event, chart: Chart) -> list[RawLeg]:
     """The legs of an event, one for each account and currency, none of them zero; they sum to zero in each currency.
 

@@ -180,6 +180,13 @@ def find_entry(connection: "Connection", brand: int, key: str) -> int | None:
     return rows[0][0] if rows else None
 
 
+def kind_of_entry(connection: "Connection", brand: int, entry: int) -> str | None:
+    """Such as order, stock or expense; None where there is no such entry."""
+    query = "SELECT kind FROM journal_entries WHERE brand_id = :brand AND id = :entry"
+    rows = fetch(connection, query, {"brand": brand, "entry": entry})
+    return rows[0][0] if rows else None
+
+
 def post(
     connection: "Connection", brand: int, wanted: pl.DataFrame, accounts: dict[str, int], first: date, last: date
 ) -> int:
@@ -210,24 +217,12 @@ def read_postings(
 ) -> pl.DataFrame:
     """Postings dated in [first, last] (of events in it, if `by_event_day`), with the columns POSTINGS. Debit positive."""
     day = "event_date" if by_event_day else "entry_date"
-    query = f"""
-        SELECT p.id, e.id, e.entry_date, e.event_date, e.recorded_at, e.kind, e.order_id, o.number,
-               coalesce(c.code, e.channel), o.country, e.description, coalesce(e.reference, o.number), p.account_id,
-               p.amount_minor, p.currency, p.base_amount_minor
-        FROM postings p
-        JOIN journal_entries e ON e.id = p.entry_id
-        LEFT JOIN orders o ON o.id = e.order_id
-        LEFT JOIN channels c ON c.id = o.channel_id
-        WHERE e.brand_id = :brand AND e.{day} BETWEEN :first AND :last
-        ORDER BY p.id
-    """
-    named = ("account", "account_name", "account_type", "subaccount")
-    schema: dict[str, pl.DataType] = {}
-    for name, dtype in POSTINGS.items():
-        if name not in named:
-            schema |= {"account_id": INT, name: dtype} if name == "amount_minor" else {name: dtype}
-    rows = read_frame(connection, query, schema, {"brand": brand, "first": first, "last": last})
-    return rows.join(_named_accounts(connection, brand), on="account_id", maintain_order="left").select(*POSTINGS)
+    return _read(connection, brand, f"e.{day} BETWEEN :first AND :last", {"first": first, "last": last})
+
+
+def read_entry(connection: "Connection", brand: int, entry: int) -> pl.DataFrame:
+    """The postings of one entry, with the columns POSTINGS."""
+    return _read(connection, brand, "e.id = :entry", {"entry": entry})
 
 
 def read_unvalued(connection: "Connection", brand: int, first: date, last: date) -> list[Entry]:
@@ -255,6 +250,27 @@ def posting_days(connection: "Connection", brand: int) -> pl.DataFrame:
         WHERE p.brand_id = :brand GROUP BY e.event_date ORDER BY e.event_date
     """
     return read_frame(connection, query, {"day": DAY, "postings": INT, "newest": INT}, {"brand": brand})
+
+
+def _read(connection: "Connection", brand: int, which: str, values: dict[str, Any]) -> pl.DataFrame:
+    query = f"""
+        SELECT p.id, e.id, e.entry_date, e.event_date, e.recorded_at, e.kind, e.order_id, o.number,
+               coalesce(c.code, e.channel), o.country, e.description, coalesce(e.reference, o.number), p.account_id,
+               p.amount_minor, p.currency, p.base_amount_minor
+        FROM postings p
+        JOIN journal_entries e ON e.id = p.entry_id
+        LEFT JOIN orders o ON o.id = e.order_id
+        LEFT JOIN channels c ON c.id = o.channel_id
+        WHERE e.brand_id = :brand AND {which}
+        ORDER BY p.id
+    """
+    named = ("account", "account_name", "account_type", "subaccount")
+    schema: dict[str, pl.DataType] = {}
+    for name, dtype in POSTINGS.items():
+        if name not in named:
+            schema |= {"account_id": INT, name: dtype} if name == "amount_minor" else {name: dtype}
+    rows = read_frame(connection, query, schema, {"brand": brand, **values})
+    return rows.join(_named_accounts(connection, brand), on="account_id", maintain_order="left").select(*POSTINGS)
 
 
 @dataclass(frozen=True)
