@@ -254,6 +254,7 @@ def main() -> None:
 
     from assets.finance.accounts import InvalidChart
     from assets.finance.money import UnknownCurrency
+    from assets.finance.reports.model import ReportError
     from assets.finance.rules import InvalidEvent
     from assets.ingestion.mapping import MappingError
     from assets.inventory import availability
@@ -290,6 +291,7 @@ def main() -> None:
         NotEnough,
         PeriodClosed,
         RefreshFailed,
+        ReportError,
         SettingsError,
         StoreError,
         TakenReference,

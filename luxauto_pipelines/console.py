@@ -28,7 +28,12 @@ class Format(StrEnum):
 
 def print_json(value: Any) -> None:
     """JSON on standard output, nothing else with it. Amounts are numbers with their currency's digits."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    print(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """The same as text."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

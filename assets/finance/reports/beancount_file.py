@@ -2,8 +2,8 @@
 
 Belongs here: the text. Does not belong here: Beancount itself, which reads the file elsewhere.
 
-Each posting is in its own currency. What it is worth in the base currency stands beside it as metadata. A posting of a base amount alone has an amount of
-zero: it changes no balance in any currency.
+Each posting is in its own currency. What it is worth in the base currency stands beside it as metadata. A posting of a base
+amount alone has an amount of zero: it changes no balance in any currency.
 """
 
 import re

@@ -5,7 +5,9 @@ Belongs here: names. Does not belong here: any sum.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
+from typing import Literal
 
 from assets.finance.reports.cash import cash_flow
 from assets.finance.reports.cohorts import cohort_value
@@ -18,12 +20,25 @@ from assets.finance.reports.sources import Sources
 from assets.finance.reports.span import PLACES, TIMES, Span
 from assets.finance.reports.tax import vat_report
 
+Since = Literal["books", "year", "month"]
+STATEMENTS = (
+    "profit_and_loss",
+    "balance_sheet",
+    "trial_balance",
+    "cash_flow",
+    "revenue_waterfall",
+    "vat_report",
+    "receivables_ageing",
+)
+"""What an export holds unless others are named."""
+
 
 @dataclass(frozen=True)
 class Definition:
     """A report that can be asked for: by which buckets, whether compared with other days, and what it reads.
 
-    `history`: it needs all days until the last. `lines`: it reads order lines too.
+    `history`: it needs all days until the last. `lines`: it reads order lines too. `since`: where it begins unless told
+    otherwise, with the books, or with the year or month of its last day.
     """
 
     name: str
@@ -33,6 +48,11 @@ class Definition:
     compares: bool = False
     history: bool = False
     lines: bool = False
+    since: Since = "books"
+
+    def begin(self, last: date) -> date | None:
+        """The first day unless one is named; null for the first of the books."""
+        return {"books": None, "year": last.replace(month=1, day=1), "month": last.replace(day=1)}[self.since]
 
 
 def _definitions() -> list[Definition]:
@@ -45,9 +65,11 @@ def _definitions() -> list[Definition]:
     ]
     return [
         Definition("profit_and_loss", "Revenue less expenses, account by account.", profit_and_loss, flows, True),
-        Definition("balance_sheet", "Assets, liabilities and equity on days.", balance_sheet, TIMES, history=True),
-        Definition("trial_balance", "Every account in every currency.", trial_balance, history=True),
-        Definition("general_ledger", "Every posting, account by account.", general_ledger, history=True),
+        Definition(
+            "balance_sheet", "Assets, liabilities and equity on days.", balance_sheet, TIMES, history=True, since="year"
+        ),
+        Definition("trial_balance", "Every account in every currency.", trial_balance, history=True, since="year"),
+        Definition("general_ledger", "Every posting, account by account.", general_ledger, history=True, since="month"),
         Definition("cash_flow", "What moved banks and clearing accounts.", cash_flow, TIMES, history=True),
         Definition("revenue_waterfall", "Gross sales to margin.", revenue_waterfall, flows, compares=True, lines=True),
         *margins,

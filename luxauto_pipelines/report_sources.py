@@ -1,0 +1,79 @@
+"""Where reports are read from: the lake, as it was refreshed, or the store, as it is at this moment.
+
+Belongs here: frames, their days and their rates. Does not belong here: any sum (`assets/finance/reports`).
+"""
+
+from datetime import date
+
+import polars as pl
+
+from assets.finance.assets import TRANSACTIONS
+from assets.finance.fx import daily_ratios
+from assets.finance.reports.model import ReportError
+from assets.finance.reports.registry import Definition
+from assets.finance.reports.sources import Sources
+from assets.finance.reports.span import Span, compared_with
+from resources.lake import Lake
+from resources.store.brand_store import BrandStore
+from resources.store.catalog import read_catalog, read_costs
+from resources.store.ledger import read_postings
+from resources.store.orders import read_order_lines
+from resources.store.rates import read_rates
+
+
+def lake_sources(books: BrandStore, currency: str | None = None) -> Sources:
+    """The books as the lake has them. Raises MissingAsset before the first refresh.
+
+    Rates into another currency than the base come from the store: the lake has none.
+    """
+    lake = Lake(books.settings.lake_url, books.settings.brand)
+    base = books.settings.current.base_currency
+    wanted = currency or base
+    if wanted == base:
+        ratios = lake.read("fx_rates")
+    else:
+        with books.read() as (connection, brand):
+            ratios = daily_ratios(read_rates(connection, brand), wanted)
+    return Sources(
+        # Read once: a report and its drill-down ask for the postings several times.
+        lake.read("ledger").lazy(),
+        lake.scan("transactions"),
+        lake.read("sku_costs"),
+        lake.read("catalog"),
+        ratios,
+        base,
+        wanted,
+    )
+
+
+def store_sources(
+    books: BrandStore, definition: Definition, span: Span, currency: str | None, compare: str | None
+) -> Sources:
+    """The books as the store has them, as far as this report needs them."""
+    base = books.settings.current.base_currency
+    wanted = currency or base
+    first = date.min if definition.history else span.first
+    if compare is not None:
+        first = min(first, compared_with(span, compare).first)
+    with books.read() as (connection, brand):
+        postings = read_postings(connection, brand, first, span.last)
+        lines = pl.DataFrame(schema=TRANSACTIONS)
+        costs, catalog = read_costs(connection, brand), read_catalog(connection, brand)
+        if definition.lines:
+            found = read_order_lines(connection, brand, first, span.last)
+            lines = found.with_columns(pl.col("customer_id").cast(pl.String).alias("customer"))
+        ratios = daily_ratios(read_rates(connection, brand), wanted)
+    return Sources(postings.lazy(), lines.lazy(), costs, catalog, ratios, base, wanted)
+
+
+def whole_span(sources: Sources, definition: Definition, first: date | None, last: date | None) -> Span:
+    """The days that were asked for; else those of the books. Raises ReportError where there are no books."""
+    days = sources.postings.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).collect()
+    oldest, newest = days["first"][0], days["last"][0]
+    if first is not None and last is not None:
+        return Span(first, last)
+    if newest is None:
+        raise ReportError("the ledger is empty: take orders in and run `luxauto refresh`, or name --start and --end")
+    end = last or (newest if first is None else max(first, newest))
+    begin = first or definition.begin(end) or min(oldest, end)
+    return Span(begin, end)
