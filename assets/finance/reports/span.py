@@ -13,6 +13,8 @@ from assets.finance.reports.model import NOT_GIVEN, ReportError
 
 TIMES = ("day", "month", "quarter", "year")
 PLACES = ("channel", "country")
+MOST_COLUMNS = 400
+_SHORTEST = {"day": 1, "month": 28, "quarter": 90, "year": 365}
 _TRUNCATED = {"day": "1d", "month": "1mo", "quarter": "1q", "year": "1y"}
 COMPARISONS = ("previous", "year", "previous_constant", "year_constant")
 
@@ -64,7 +66,8 @@ def bucket_label(by: str, key: str) -> str:
 
 
 def buckets(span: Span, by: str) -> list[str]:
-    """Every column that the days fall into, the empty ones too."""
+    """Every column that the days fall into, the empty ones too. Raises ReportError for more than anybody reads."""
+    _not_too_many(span, by)
     day = pl.date_range(span.first, span.last, "1d", eager=True).alias("day")
     return [bucket_key(by, d) for d in pl.DataFrame([day]).select(bucket(by).unique(maintain_order=True))["day"]]
 
@@ -73,6 +76,7 @@ def ends(span: Span, by: str) -> list[date]:
     """The last day of each bucket in the span; of the last one the span's own."""
     if by not in TIMES:
         raise ReportError(f"{by!r} is not one of {', '.join(TIMES)}")
+    _not_too_many(span, by)
     days = pl.DataFrame([pl.date_range(span.first, span.last, "1d", eager=True).alias("day")])
     return days.group_by(bucket(by).alias("bucket"), maintain_order=True).agg(pl.col("day").max())["day"].to_list()
 
@@ -100,12 +104,18 @@ def compared_with(span: Span, comparison: str) -> Span:
 
 def counterparts(span: Span, other: Span, comparison: str) -> pl.DataFrame:
     """For each day of the span the day that it is compared with: day, counterpart. None lies after the other's end."""
+    _not_too_many(span, "month")
     days = pl.date_range(span.first, span.last, "1d", eager=True).to_list()
     if comparison.startswith("year"):
         pairs = [(d, _years_before(d)) for d in days]
     else:
         pairs = [(d, min(other.last, other.first + timedelta(days=n))) for n, d in enumerate(days)]
     return pl.DataFrame(pairs, schema={"day": pl.Date, "counterpart": pl.Date}, orient="row")
+
+
+def _not_too_many(span: Span, by: str) -> None:
+    if span.days > MOST_COLUMNS * _SHORTEST[by]:
+        raise ReportError(f"{span} by {by} is more than {MOST_COLUMNS} columns: name fewer days, or longer columns")
 
 
 def _years_before(day: date) -> date:

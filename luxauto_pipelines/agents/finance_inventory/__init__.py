@@ -17,18 +17,21 @@ from luxauto_pipelines.agents.finance_inventory.inventory import (
 from luxauto_pipelines.agents.finance_inventory.parameters import (
     ChannelsQuery,
     ChannelsSync,
+    ExplanationRequest,
     ForecastRequest,
     InventorySetup,
     InventorySync,
     Nothing,
     Replenishment,
     ReportRequest,
+    StatementRequest,
     StockQuery,
     TransactionRecord,
     Undoing,
 )
 from luxauto_pipelines.agents.finance_inventory.report import financial_report
 from luxauto_pipelines.agents.finance_inventory.state import NAME, VERSION, status
+from luxauto_pipelines.agents.finance_inventory.statements import explain_statement, statement
 from luxauto_pipelines.agents.finance_inventory.transactions import record_transaction, reverse_transaction
 from luxauto_pipelines.agents.registry import Agent, Call, Method
 
@@ -67,6 +70,10 @@ AGENT = Agent(
         "reverse_transaction": Method(reverse_transaction, Undoing, None, "Record the equal and opposite transaction."),
         "forecast": Method(_forecast, ForecastRequest, None, "Expected demand of one item by day."),
         "financial_report": Method(financial_report, ReportRequest, None, "Revenue, cost and profit of a period."),
+        "statement": Method(statement, StatementRequest, None, "A report of the books by its name."),
+        "explain_statement": Method(
+            explain_statement, ExplanationRequest, None, "What a cell of a report is made of, down to entries."
+        ),
         "setup_inventory": Method(
             setup_inventory, InventorySetup, "remove_inventory_setup", "Make channels and the main location."
         ),

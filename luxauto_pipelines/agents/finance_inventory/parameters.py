@@ -189,6 +189,24 @@ class ReportRequest(Strict):
     currency: Currency | None = Field(None, description="Default: the brand's base currency.")
 
 
+class StatementRequest(ReportRequest):
+    """Which report besides, by which columns, and beside which other days."""
+
+    name: Identifier
+    by: Literal["day", "month", "quarter", "year", "channel", "country"] | None = Field(
+        None, description="Columns; each report has a default and offers some of these."
+    )
+    compare: Literal["previous", "year", "previous_constant", "year_constant"] | None = Field(
+        None, description="Other days to stand beside these; `constant`: also at the rates of those days."
+    )
+
+
+class ExplanationRequest(StatementRequest):
+    """Which cell of it."""
+
+    cell: Line = Field(description="ROW:COLUMN, by their keys.")
+
+
 class InventorySetup(BaseModel):
     """What a launch wants of the stock; further parameters of a template are passed over."""
 

@@ -32,7 +32,7 @@ def financial_report(call: Call, wanted: ReportRequest) -> dict[str, Any]:
     books = call.books
     current = books.settings.current
     now = datetime.now(UTC)
-    first, last = _days(wanted, current.timezone, today_in(current.timezone, now))
+    first, last = days_of(wanted, current.timezone, today_in(current.timezone, now))
     currency = wanted.currency or current.base_currency
     with books.read() as (connection, brand):
         lines = read_order_lines(connection, brand, first, last)
@@ -48,7 +48,8 @@ def financial_report(call: Call, wanted: ReportRequest) -> dict[str, Any]:
     }
 
 
-def _days(wanted: ReportRequest, timezone: str, today: date) -> tuple[date, date]:
+def days_of(wanted: ReportRequest, timezone: str, today: date) -> tuple[date, date]:
+    """First and last day; thirty until today where none is named. Raises InvalidFields."""
     last = _day(wanted.end_date, timezone)
     first = _day(wanted.start_date, timezone)
     if last is None:

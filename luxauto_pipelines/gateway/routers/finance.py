@@ -7,9 +7,9 @@ Belongs here: requests to the agent, and its refusals as problems. Does not belo
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -20,9 +20,11 @@ from luxauto_pipelines.agents.finance_inventory.errors import Conflict, InvalidF
 from luxauto_pipelines.agents.finance_inventory.parameters import (
     DEFAULT_FORECAST_DAYS,
     MOST_FORECAST_DAYS,
+    ExplanationRequest,
     ForecastRequest,
     InventorySync,
     ReportRequest,
+    StatementRequest,
     TransactionRecord,
 )
 from luxauto_pipelines.agents.registry import Call
@@ -40,13 +42,15 @@ from luxauto_pipelines.gateway.dependencies import (
 from luxauto_pipelines.gateway.lineage import lineage
 from luxauto_pipelines.gateway.problems import RETRY_SECONDS, Problem
 from luxauto_pipelines.gateway.routing import router as make_router
-from luxauto_pipelines.gateway.schema_types import Currency, Day, Instant, Key
+from luxauto_pipelines.gateway.schema_types import Currency, Day, Instant, Key, Line
 from luxauto_pipelines.gateway.schemas.finance import (
+    Explanation,
     FinanceState,
     FinanceStatus,
     FinancialReport,
     Forecast,
     InventorySynced,
+    Statement,
     TransactionRecorded,
 )
 from resources.card_data import redact
@@ -138,6 +142,49 @@ def financial_report(
     wanted = ReportRequest(start_date=start_date, end_date=end_date, currency=currency)
     report = FinancialReport.model_validate(_do("financial_report", call_of(books, caller, ""), wanted))
     return etag_json(request, report, tag_of=report.model_dump(exclude={"generated_at"}))
+
+
+Columns = Literal["day", "month", "quarter", "year", "channel", "country"]
+Comparison = Literal["previous", "year", "previous_constant", "year_constant"]
+
+
+def _asked(
+    name: Key,
+    start_date: Annotated[Day | Instant | None, Query(description="Default: 29 days before the end.")] = None,
+    end_date: Annotated[Day | Instant | None, Query(description="Default: today in the brand's zone.")] = None,
+    currency: Annotated[Currency | None, Query(description="Default: the brand's base currency.")] = None,
+    by: Annotated[
+        Columns | None, Query(description="Columns; each report has a default and offers some of these.")
+    ] = None,
+    compare: Annotated[Comparison | None, Query(description="Other days to stand beside these.")] = None,
+) -> StatementRequest:
+    return StatementRequest(
+        name=name, start_date=start_date, end_date=end_date, currency=currency, by=by, compare=compare
+    )
+
+
+Asked = Annotated[StatementRequest, Depends(_asked)]
+
+
+@router.get("/reports/{name}", dependencies=[requires("finance:read")], response_model=Statement)
+def statement(wanted: Asked, books: Books, caller: Caller, request: Request) -> Response:
+    """A report by its name, such as profit_and_loss, as the store has it now. A 404 names the reports that there are."""
+    report = Statement.model_validate(_do("statement", call_of(books, caller, ""), wanted))
+    return etag_json(request, report, tag_of=report.model_dump(exclude={"generated_at"}))
+
+
+@router.get("/reports/{name}/explain", dependencies=[requires("finance:read")], response_model=Explanation)
+def explain_statement(
+    wanted: Asked,
+    books: Books,
+    caller: Caller,
+    request: Request,
+    cell: Annotated[Line, Query(description="ROW:COLUMN, by their keys, such as 4000:2026-03.")],
+) -> Response:
+    """What a cell is made of: journal entries, and the order lines behind them."""
+    question = ExplanationRequest(**wanted.model_dump(), cell=cell)
+    found = _do("explain_statement", call_of(books, caller, ""), question)
+    return etag_json(request, Explanation.model_validate(found))
 
 
 @router.get("/status", dependencies=[requires("status:read")])

@@ -143,6 +143,76 @@ class FinancialReport(BaseModel):
     generated_at: datetime
 
 
+Cell = int | float | str | None
+
+
+class StatementColumn(BaseModel):
+    """A column of a report."""
+
+    key: str
+    label: str
+    kind: Literal["money", "count", "share", "text"]
+
+
+class StatementRow(BaseModel):
+    """A row: a line, or a sum of lines. A heading has no cells."""
+
+    key: str
+    label: str
+    kind: Literal["heading", "line", "subtotal", "total"]
+    depth: int
+    currency: str = Field(description="Of its amounts.")
+    cells: dict[str, Cell] = Field(
+        description="By column: amounts in major units, shares as fractions; null is unknown."
+    )
+
+
+class Statement(BaseModel):
+    """A report of the books."""
+
+    name: str
+    title: str
+    period: Period
+    currency: str
+    columns: list[StatementColumn]
+    rows: list[StatementRow]
+    notes: list[str]
+    generated_at: datetime
+
+
+class Evidence(BaseModel):
+    """A posting or an order line behind a cell."""
+
+    day: date
+    kind: str
+    order_number: str | None
+    channel: str | None
+    description: str | None
+    amount: float
+    currency: str
+    value: float | None = Field(None, description="What it adds to the cell; null where it has no exchange rate.")
+    entry_id: int | None = Field(None, description="The journal entry of a posting.")
+    reference: str | None = None
+    account: str | None = None
+    account_name: str | None = None
+    sku: str | None = None
+    quantity: int | None = None
+
+
+class Explanation(BaseModel):
+    """What a cell is made of. The values of all entries add up to the total."""
+
+    report: str
+    cell: str
+    label: str
+    currency: str
+    total: float | None
+    entry_count: int
+    entries: list[Evidence] = Field(description="The first thousand.")
+    order_line_count: int
+    order_lines: list[Evidence] = Field(description="The order lines behind them; the first thousand.")
+
+
 class Inventory(BaseModel):
     total_items: int
     in_stock: int
