@@ -95,7 +95,7 @@ def ingest_orders(
     progress("writing")
     with books.write() as (connection, brand):
         about = ImportRecord("orders", path.name, source.sha256, mapping_name, rows_in, rejected.height)
-        written = write_order_lines(connection, brand, about, sold, count)
+        written = write_order_lines(connection, brand, about, sold, count, books.vault)
         record(connection, brand, "ingest.orders", path.name, {"new": written.new, "known": written.known})
     _open_books(settings, sold["local_date"])
     void = lines.filter(pl.col("kind") == "void")["row_number"].n_unique()
@@ -133,7 +133,7 @@ def ingest_reference(
 def put_aside(
     settings: Settings, source: SourceTable, judged: pl.DataFrame, path: Path
 ) -> tuple[pl.DataFrame, str | None]:
-    """The rows that are not taken (columns REJECTED), ragged and withheld ones with them, and the file that they are kept in."""
+    """The rows that are not taken (columns REJECTED), ragged and withheld ones too, and the file that they are kept in."""
     ragged = source.ragged.select(
         "row_number",
         pl.lit("row").alias("field"),

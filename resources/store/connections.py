@@ -13,12 +13,14 @@ import polars as pl
 
 from resources.channels.protocol import Connection as Reached
 from resources.store.bulk import as_instant, as_json, fetch, insert_row, read_frame, run
+from resources.store.key_ring import open_ring, open_ring_to_seal
 from resources.vault import Vault
+from resources.vault.ring import Ring
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_PURPOSE = "channel-credentials"
+PURPOSE = "channel-credentials"
 _SELECT = """
     SELECT n.id, n.channel_id, c.code, n.kind, n.url, n.options, n.secrets, n.locations, n.priority, n.weight, n.foreign_edits,
            n.orders_seen_until, n.listed_at, n.last_error, n.created_at
@@ -73,17 +75,19 @@ def save_connection(
     Orders from `orders_since` (default: now) on move stock; what was sold before is taken to be in the counts.
     """
     now = datetime.now(UTC)
+    channel = _channel(connection, brand, reached.name, reached.kind)
+    ring = open_ring_to_seal(connection, vault)
     values = {
         "kind": reached.kind,
         "url": reached.url,
         "options": json.dumps(dict(reached.options)),
-        "secrets": vault.seal(_PURPOSE, json.dumps(dict(reached.secrets))),
+        "secrets": ring.seal(PURPOSE, json.dumps(dict(reached.secrets)), place_of(channel)),
+        "key_id": ring.active,
         "locations": json.dumps(list(locations)),
         "priority": priority,
         "weight": weight,
         "foreign_edits": foreign_edits,
     }
-    channel = _channel(connection, brand, reached.name, reached.kind)
     known = fetch(connection, "SELECT id FROM channel_connections WHERE channel_id = :channel", {"channel": channel})
     if known:
         changes = ", ".join(f"{name} = :{name}" for name in values)
@@ -111,7 +115,8 @@ def save_connection(
 def read_connections(connection: "Connection", brand: int, vault: Vault) -> list[ConnectedChannel]:
     """Every connected channel, by priority and name."""
     rows = fetch(connection, f"{_SELECT} ORDER BY n.priority, c.code", {"brand": brand})
-    return [_connected(row, vault) for row in rows]
+    ring = open_ring(connection, vault)
+    return [_connected(row, ring) for row in rows]
 
 
 def read_connection(connection: "Connection", brand: int, vault: Vault, name: str) -> ConnectedChannel:
@@ -121,7 +126,7 @@ def read_connection(connection: "Connection", brand: int, vault: Vault, name: st
         names = [row[2] for row in fetch(connection, f"{_SELECT} ORDER BY c.code", {"brand": brand})]
         known = f"there are {', '.join(names)}" if names else "there is none; `luxauto channel add` makes one"
         raise UnknownConnection(f"no channel {name!r} is connected: {known}")
-    return _connected(rows[0], vault)
+    return _connected(rows[0], open_ring(connection, vault))
 
 
 def read_shares(connection: "Connection", brand: int) -> pl.DataFrame:
@@ -181,7 +186,12 @@ def _channel(connection: "Connection", brand: int, name: str, kind: str) -> int:
     return insert_row(connection, "channels", {"brand_id": brand, "code": name, "kind": kind})
 
 
-def _connected(row: tuple[Any, ...], vault: Vault) -> ConnectedChannel:
+def place_of(channel: int) -> str:
+    """What a connection's secrets are bound to."""
+    return f"channel:{channel}"
+
+
+def _connected(row: tuple[Any, ...], ring: Ring) -> ConnectedChannel:
     (
         number,
         channel,
@@ -199,7 +209,7 @@ def _connected(row: tuple[Any, ...], vault: Vault) -> ConnectedChannel:
         error,
         made,
     ) = row
-    unsealed: Mapping[str, str] = json.loads(vault.unseal(_PURPOSE, secrets))
+    unsealed: Mapping[str, str] = json.loads(ring.unseal(PURPOSE, secrets, place_of(channel)))
     return ConnectedChannel(
         number,
         channel,

@@ -21,7 +21,9 @@ from resources.store.bulk import (
     run,
     upsert_frame,
 )
+from resources.store.customers import seal_profiles
 from resources.store.first_load import indexed_afterwards
+from resources.vault import Vault
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -84,17 +86,18 @@ def write_order_lines(
     record: ImportRecord,
     lines: pl.DataFrame,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    vault: Vault | None = None,
 ) -> Written:
     """Add the lines that the store does not have yet; what it has stays as it is.
 
     `lines` has the columns of `assets.ingestion.lines.LINES`. Equal lines of an order are told apart by `occurrence`, so
     that the same file again adds nothing. `progress` hears how many of the lines and movements have been sent. Runs inside
-    the caller's `Store.write` transaction.
+    the caller's `Store.write` transaction. Who the clients are is sealed by the `vault`; without one it is not kept.
     """
     if not lines.height:
         return Written(0, 0)
     with indexed_afterwards(connection, "orders", "order_lines", "stock_movements", "transactions"):
-        missing = _missing(connection, brand, lines)
+        missing = _missing(connection, brand, lines, vault)
         new = missing["row_number"].n_unique()
         written = Written(new, lines["row_number"].n_unique() - new)
         if new:
@@ -144,7 +147,9 @@ def _sku_ids(connection: "Connection", brand: int) -> dict[str, int]:
     return ids_by_code(connection, "SELECT sku, id FROM skus WHERE brand_id = :brand", {"brand": brand})
 
 
-def _ensure_orders(connection: "Connection", brand: int, lines: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+def _ensure_orders(
+    connection: "Connection", brand: int, lines: pl.DataFrame, vault: Vault | None
+) -> tuple[pl.DataFrame, bool]:
     """Ids of the lines' orders (channel_id, order_number, order_id), and whether every one of them is new."""
     wanted = lines.group_by("channel_id", "order_number", maintain_order=True).agg(
         pl.col("customer", "country", "currency").drop_nulls().first(),
@@ -154,7 +159,7 @@ def _ensure_orders(connection: "Connection", brand: int, lines: pl.DataFrame) ->
     known = _order_ids(connection, brand)
     missing = wanted.join(known, on=["channel_id", "order_number"], how="anti", maintain_order="left")
     if missing.height:
-        customers = _ensure_customers(connection, brand, lines)
+        customers = _ensure_customers(connection, brand, lines, vault)
         insert_frame(
             connection,
             "orders",
@@ -178,7 +183,7 @@ def _order_ids(connection: "Connection", brand: int) -> pl.DataFrame:
     return read_frame(connection, query, {"channel_id": INT, "order_number": TEXT, "order_id": INT}, {"brand": brand})
 
 
-def _ensure_customers(connection: "Connection", brand: int, lines: pl.DataFrame) -> dict[str, int]:
+def _ensure_customers(connection: "Connection", brand: int, lines: pl.DataFrame, vault: Vault | None) -> dict[str, int]:
     wanted = (
         lines.filter(pl.col("customer").is_not_null())
         .group_by("customer", maintain_order=True)
@@ -196,8 +201,10 @@ def _ensure_customers(connection: "Connection", brand: int, lines: pl.DataFrame)
     )
     known = _customer_ids(connection, brand)
     profiles = missing.filter(pl.any_horizontal(pl.col("email", "name", "phone").is_not_null()))
-    ids = pl.col("customer").replace_strict(known, return_dtype=INT).alias("customer_id")
-    insert_frame(connection, "customer_profiles", profiles.select(ids, brand_column, "email", "name", "phone"))
+    if vault is not None and profiles.height:
+        ids = pl.col("customer").replace_strict(known, return_dtype=INT).alias("customer_id")
+        sealed = seal_profiles(connection, vault, profiles.select(ids, brand_column, "email", "name", "phone"))
+        insert_frame(connection, "customer_profiles", sealed)
     return known
 
 
@@ -205,11 +212,11 @@ def _customer_ids(connection: "Connection", brand: int) -> dict[str, int]:
     return ids_by_code(connection, "SELECT external_id, id FROM customers WHERE brand_id = :brand", {"brand": brand})
 
 
-def _missing(connection: "Connection", brand: int, lines: pl.DataFrame) -> pl.DataFrame:
+def _missing(connection: "Connection", brand: int, lines: pl.DataFrame, vault: Vault | None) -> pl.DataFrame:
     """The lines that the store does not have, with their `order_id`; their orders are made."""
     channels = channel_ids(connection, brand, lines["channel"].unique().sort().to_list())
     located = lines.with_columns(pl.col("channel").replace_strict(channels, return_dtype=INT).alias("channel_id"))
-    orders, fresh = _ensure_orders(connection, brand, located)
+    orders, fresh = _ensure_orders(connection, brand, located, vault)
     placed = located.join(orders, on=["channel_id", "order_number"], maintain_order="left")
     nothing = pl.col("cumulative") & (pl.col("amount_minor") == 0)
     return placed.filter(~nothing) if fresh else _not_yet_written(connection, brand, placed)

@@ -85,3 +85,4 @@ WRITE_STATES = ("intent", "confirmed", "accepted", "stale", "refused", "ignored"
 SUPPLIES = ("stock", "made_to_order", "pre_order")
 RESERVATION_STATES = ("active", "consumed", "released", "expired")
 PIECE_STATES = ("in_stock", "sold", "withdrawn")
+VAULT_KEY_STATES = ("active", "retired", "destroyed")

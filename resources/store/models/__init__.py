@@ -31,6 +31,7 @@ from resources.store.models.reconciliation import (
     SupplierInvoiceLine,
 )
 from resources.store.models.stock import NumberedPiece, Reservation, StockMovement, StockRule
+from resources.store.models.vault import VaultKey
 from resources.store.models.workflows import (
     Approval,
     WebhookDelivery,
@@ -93,6 +94,7 @@ __all__ = [
     "SupplierInvoice",
     "SupplierInvoiceLine",
     "Transaction",
+    "VaultKey",
     "WebhookDelivery",
     "WebhookSubscription",
     "Workflow",

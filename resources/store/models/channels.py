@@ -24,7 +24,7 @@ class ChannelConnection(Base):
     kind: Mapped[str] = one_of("connector_kind", *CONNECTOR_KINDS)
     url: Mapped[str] = mapped_column(Text)
     options: Mapped[dict[str, Any]]
-    secrets: Mapped[str] = mapped_column(Text, doc="Sealed with the installation's key")
+    secrets: Mapped[str] = mapped_column(Text, doc="Sealed")
     locations: Mapped[list[Any]] = mapped_column(
         doc="Codes of the locations that it sells from, first choice first; empty for all"
     )
@@ -35,6 +35,9 @@ class ChannelConnection(Base):
     listed_at: Mapped[datetime | None] = mapped_column(doc="When everything on sale was last read")
     last_error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
+    key_id: Mapped[str | None] = mapped_column(
+        String(32), doc="Data key that sealed the secrets; empty where an earlier version did"
+    )
 
 
 class ChannelItem(Base):

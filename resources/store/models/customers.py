@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from resources.store.types import Base, Code, Id, big_integer, refers_to
@@ -21,7 +21,7 @@ class Customer(Base):
 
 
 class CustomerProfile(Base):
-    """Who the client is. Never copied to the lake; erased by deleting the row."""
+    """Who the client is, each text sealed. Never copied to the lake; erased by deleting the row."""
 
     __tablename__ = "customer_profiles"
 
@@ -32,3 +32,6 @@ class CustomerProfile(Base):
     email: Mapped[str | None]
     name: Mapped[str | None]
     phone: Mapped[str | None]
+    key_id: Mapped[str | None] = mapped_column(
+        String(32), doc="Data key that sealed the texts; empty for those that stand as an earlier version wrote them"
+    )

@@ -22,6 +22,7 @@ from assets.ingestion.mapping import OrderMapping
 from resources.settings import load_settings
 from resources.store import open_store
 from resources.store.brand_store import BrandStore
+from resources.store.customers import read_profile
 from resources.store.models.brand import CHANNEL_KINDS
 from resources.store.orders import ImportRecord, Written, line_days, read_order_lines, write_order_lines
 from tests.peers.postgres import PostgresServer
@@ -61,7 +62,9 @@ def frame(*lines: dict[str, Any], cumulative: bool = False) -> pl.DataFrame:
 
 def write(books: BrandStore, lines: pl.DataFrame) -> Written:
     with books.write() as (connection, brand):
-        return write_order_lines(connection, brand, ImportRecord("orders", "f", "0" * 64, "m", lines.height, 0), lines)
+        return write_order_lines(
+            connection, brand, ImportRecord("orders", "f", "0" * 64, "m", lines.height, 0), lines, vault=books.vault
+        )
 
 
 def read(books: BrandStore) -> pl.DataFrame:
@@ -203,7 +206,10 @@ def test_a_customer_is_known_again_and_keeps_one_profile(books: BrandStore) -> N
     )
     write(books, frame(line("4", customer="7", email="b@example.com")))
     assert rows_of(books, "SELECT external_id FROM customers WHERE brand_id = :brand ORDER BY 1") == [("7",), ("8",)]
-    assert rows_of(books, "SELECT email FROM customer_profiles WHERE brand_id = :brand") == [("a@example.com",)]
+    assert rows_of(books, "SELECT count(*) FROM customer_profiles WHERE brand_id = :brand") == [(1,)]
+    with books.write() as (connection, brand):
+        profile = read_profile(connection, brand, books.vault, "7", reason="a test")
+    assert (profile.email, profile.name, profile.phone) == ("a@example.com", None, None)
 
 
 def test_goods_leave_from_where_their_line_says(books: BrandStore) -> None:

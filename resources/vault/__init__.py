@@ -1,7 +1,7 @@
-"""Keys, and what is done with them so that a person cannot be read out of the lake.
+"""Keys, and what is done with them so that a person cannot be read out of the lake, nor a credential out of the store.
 
-Belongs here: the installation's secret key, keyed hashes, sealing what must come back as it was. Does not belong here: personal
-data or credentials themselves (`store`).
+Belongs here: the installation's secret key, keyed hashes, and the keys that encrypt data keys (`wrapping`). Does not belong
+here: the data keys (`ring`, `resources/store/key_ring`), personal data or credentials themselves (`store`).
 """
 
 import base64
@@ -15,12 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from resources.vault.wrapping import KEY_BYTES, LocalKey, VaultError, WrappingKey, kms_of, local_keys_of
+
+__all__ = ["KEY_BYTES", "KEY_FILE", "Vault", "VaultError"]
 KEY_FILE = "secret.key"
-KEY_BYTES = 32
-
-
-class VaultError(Exception):
-    """The key cannot be used; the message says what to do."""
 
 
 class Vault:
@@ -37,8 +35,33 @@ class Vault:
         key = self._key_for(purpose)
         return {value: hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:32] for value in set(values)}
 
+    @property
+    def key_file(self) -> Path:
+        return self._path
+
+    def wrapping_key(self) -> WrappingKey:
+        """What data keys are encrypted with: a KMS by its command, else the environment's key, else one of the key file's."""
+        return kms_of(os.environ) or next(iter(local_keys_of(os.environ)), None) or self._own_wrapping_key()
+
+    def wrapping_key_named(self, name: str) -> WrappingKey:
+        """The key of this name among those that this process can use. Raises VaultError where there is none."""
+        kms = kms_of(os.environ)
+        if name.startswith("kms:") and kms is not None:
+            return kms
+        known = [*local_keys_of(os.environ), self._own_wrapping_key()]
+        found = next((key for key in known if key.name == name), None)
+        if found is None:
+            raise VaultError(
+                f"the data keys are encrypted with {name}, which is none of this process's keys: "
+                f"set the variable that held it, or restore {self._path} from a backup."
+            )
+        return found
+
+    def _own_wrapping_key(self) -> LocalKey:
+        return LocalKey.of("file", self._key_for("vault-wrapping-key"))
+
     def seal(self, purpose: str, text: str) -> str:
-        """The text, encrypted and authenticated (Fernet) under a key of this purpose."""
+        """The text as earlier versions sealed it (Fernet, under a key of this purpose). Nothing new is sealed like this."""
         return self._cipher(purpose).encrypt(text.encode()).decode()
 
     def unseal(self, purpose: str, sealed: str) -> str:
