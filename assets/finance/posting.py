@@ -14,17 +14,34 @@ from assets.finance.rules import account_of_kind
 WANTED = ["order_id", "day", "account", "currency", "amount_minor", "base_amount_minor"]
 
 
-def value_lines(lines: pl.DataFrame, costs: pl.DataFrame, ratios: pl.DataFrame, base_currency: str) -> pl.DataFrame:
+def value_lines(
+    lines: pl.DataFrame,
+    costs: pl.DataFrame,
+    ratios: pl.DataFrame,
+    base_currency: str,
+    line_costs: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Add to each line what it is worth in the base currency and, for goods, what it cost.
 
     Adds base_amount_minor, cost_minor (of the whole line, negative for returns), cost_currency, base_cost_minor: all null
-    where no rate or no cost is known. `costs`: sku, valid_from, cost_minor (one unit), currency; the newest cost that is
-    valid on the line's day counts.
+    where no rate or no cost is known. `line_costs` (line_id, cost_minor, cost_currency) is what the units that the lines
+    moved were worth in stock. A line that is not in it costs what `costs` says (sku, valid_from, cost_minor of one unit,
+    currency): the newest cost that is valid on the line's day.
     """
     valued = convert(lines, ratios, base_currency, "amount_minor", "base_amount_minor")
+    costed = _with_costs(valued, costs)
+    if line_costs is not None:
+        costed = _with_line_costs(costed, line_costs)
+    renamed = costed.rename({"currency": "line_currency", "cost_currency": "currency"})
+    converted = convert(renamed, ratios, base_currency, "cost_minor", "base_cost_minor")
+    return converted.rename({"currency": "cost_currency", "line_currency": "currency"})
+
+
+def _with_costs(lines: pl.DataFrame, costs: pl.DataFrame) -> pl.DataFrame:
+    """cost_minor and cost_currency by the cost table."""
     by_day = costs.sort("valid_from").rename({"cost_minor": "unit_cost_minor", "currency": "cost_currency"})
     costed = (
-        valued.with_row_index("position")
+        lines.with_row_index("position")
         .sort("day", maintain_order=True)
         .join_asof(by_day, left_on="day", right_on="valid_from", by="sku", strategy="backward", check_sortedness=False)
         .sort("position")
@@ -32,13 +49,21 @@ def value_lines(lines: pl.DataFrame, costs: pl.DataFrame, ratios: pl.DataFrame, 
     )
     goods = pl.col("kind") == "goods"
     whole = pl.col("unit_cost_minor").cast(INT128) * pl.col("quantity").cast(INT128)
-    in_cost_currency = costed.with_columns(
+    return costed.with_columns(
         pl.when(goods).then(whole.cast(pl.Int64, strict=False)).alias("cost_minor"),
         pl.when(goods).then("cost_currency").alias("cost_currency"),
     ).drop("unit_cost_minor")
-    renamed = in_cost_currency.rename({"currency": "line_currency", "cost_currency": "currency"})
-    converted = convert(renamed, ratios, base_currency, "cost_minor", "base_cost_minor")
-    return converted.rename({"currency": "cost_currency", "line_currency": "currency"})
+
+
+def _with_line_costs(lines: pl.DataFrame, line_costs: pl.DataFrame) -> pl.DataFrame:
+    """The same, where stock says what the line's units were worth; what it does not know stays unknown."""
+    told = line_costs.select("line_id", of_line="cost_minor", currency_of_line="cost_currency", told=pl.lit(True))
+    joined = lines.join(told, on="line_id", how="left", maintain_order="left")
+    by_stock = pl.col("told").fill_null(False) & (pl.col("kind") == "goods")
+    return joined.with_columns(
+        pl.when(by_stock).then("of_line").otherwise("cost_minor").alias("cost_minor"),
+        pl.when(by_stock).then("currency_of_line").otherwise("cost_currency").alias("cost_currency"),
+    ).drop("of_line", "currency_of_line", "told")
 
 
 def wanted_postings(valued: pl.DataFrame, chart: Chart | None = None, *, with_costs: bool = True) -> pl.DataFrame:
