@@ -8,17 +8,20 @@ from datetime import date
 import polars as pl
 
 from assets.finance.assets import TRANSACTIONS
+from assets.finance.booking import load_chart
 from assets.finance.fx import daily_ratios
 from assets.finance.reports.model import ReportError
+from assets.finance.reports.pending import pending_postings
 from assets.finance.reports.registry import Definition
 from assets.finance.reports.sources import Sources
 from assets.finance.reports.span import Span, compared_with
 from resources.lake import Lake
 from resources.store.brand_store import BrandStore
 from resources.store.catalog import read_catalog, read_costs
-from resources.store.ledger import read_postings
+from resources.store.ledger import POSTINGS, read_postings
 from resources.store.orders import read_order_lines
 from resources.store.rates import read_rates
+from resources.store.unposted import read_unposted_lines
 
 
 def lake_sources(books: BrandStore, currency: str | None = None) -> Sources:
@@ -49,7 +52,10 @@ def lake_sources(books: BrandStore, currency: str | None = None) -> Sources:
 def store_sources(
     books: BrandStore, definition: Definition, span: Span, currency: str | None, compare: str | None
 ) -> Sources:
-    """The books as the store has them, as far as this report needs them."""
+    """The books as the store has them, as far as this report needs them.
+
+    Orders of which the journal has nothing yet are in them as they will be posted.
+    """
     base = books.settings.current.base_currency
     wanted = currency or base
     first = date.min if definition.history else span.first
@@ -62,7 +68,12 @@ def store_sources(
         if definition.lines:
             found = read_order_lines(connection, brand, first, span.last)
             lines = found.with_columns(pl.col("customer_id").cast(pl.String).alias("customer"))
-        ratios = daily_ratios(read_rates(connection, brand), wanted)
+        rates = read_rates(connection, brand)
+        ratios, into_base = daily_ratios(rates, wanted), daily_ratios(rates, base)
+        unposted = read_unposted_lines(connection, brand, first, span.last)
+    if unposted.height:
+        chart = load_chart(books.settings.home)
+        postings = pl.concat([postings, pending_postings(unposted, costs, into_base, base, chart, POSTINGS)])
     return Sources(postings.lazy(), lines.lazy(), costs, catalog, ratios, base, wanted)
 
 

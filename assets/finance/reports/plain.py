@@ -67,6 +67,8 @@ def explanation_as_dict(found: Explanation) -> dict[str, Any]:
 
 def _evidence(row: dict[str, Any], found: Explanation | None) -> dict[str, Any]:
     amount, value = row.pop("amount_minor"), row.pop("value")
+    # Ids below zero are of what is not in the journal yet.
+    row |= {name: None for name in ("posting_id", "entry_id") if row.get(name, 0) < 0}
     worth = {} if found is None else {"value": _shown(value, found.kind, found.currency)}
     return {**row, "amount": to_decimal(amount, row["currency"]), **worth}
 
