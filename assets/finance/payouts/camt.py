@@ -72,7 +72,7 @@ def _root(text: str) -> "Element":
 
 
 def _statement(statement: "Element", reading: Reading, before: int) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
-    account = reading.account or _text(statement, "Acct/Id/IBAN") or _text(statement, "Acct/Id/Othr/Id")
+    account = _text(statement, "Acct/Id/IBAN") or _text(statement, "Acct/Id/Othr/Id") or reading.account
     if not account:
         raise BadRow("Acct", "names no account: give --account")
     opening, opened_on = _balance(statement, _OPENING)

@@ -59,7 +59,7 @@ def _statement(text: str, reading: Reading) -> tuple[dict[str, Any], list[dict[s
     except Exception as error:  # The library raises whatever its parts raise.
         raise BadRow("statement", f"cannot be read: {error}") from error
     told = statement.data
-    account = reading.account or str(told.get("account_identification") or "")
+    account = str(told.get("account_identification") or "") or reading.account
     if not account:
         raise BadRow(":25:", "names no account: give --account")
     opening = told.get("final_opening_balance") or told.get("intermediate_opening_balance")
