@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from assets.finance.accounts import Account, Chart, default_chart, sub_account
+from assets.finance.money import to_decimal
 
 RULES_FILE = Path(__file__).parent / "posting_rules.yaml"
 _IN_GENERAL = ("sale", "refund", "partial_refund", "exchange")
@@ -165,8 +166,9 @@ def _must_balance(legs: list[RawLeg], event: Event) -> None:
         sums[leg.currency] = sums.get(leg.currency, 0) + leg.amount_minor
     for currency, rest in sums.items():
         if rest:
-            told = ", ".join(f"{name} {amount}" for name, amount in event.amounts.items())
-            raise InvalidEvent(f"amounts: they do not add up in {currency}: {told}; the two sides differ by {rest}")
+            told = ", ".join(f"{name} {to_decimal(amount, event.currency)}" for name, amount in event.amounts.items())
+            differ = to_decimal(abs(rest), currency)
+            raise InvalidEvent(f"amounts: they do not add up: {told}; the two sides differ by {differ} {currency}")
 
 
 def _rule(entry: Mapping[str, Any]) -> Rule:

@@ -41,8 +41,8 @@ class CannotClose(Exception):
 def close_month(connection: "Connection", brand: int, month: date, *, today: date, actor: str | None = None) -> str:
     """Lock a month that is over. Returns the newest hash of the journal, which proves what was closed.
 
-    Raises CannotClose for a month that is not over, while an earlier month with entries is open, and where the journal's
-    chain is broken. Closing a closed month changes nothing.
+    Raises CannotClose for a month that is not over, while an earlier month with entries is open, while orders up to its end
+    are not in the journal, and where the journal's chain is broken. Closing a closed month changes nothing.
     """
     month = month.replace(day=1)
     closed = closed_months(connection, brand)
@@ -52,6 +52,8 @@ def close_month(connection: "Connection", brand: int, month: date, *, today: dat
         return head(connection, brand)
     if earlier := [other for other in _months_with_entries(connection, brand, month) if other not in closed]:
         raise CannotClose(f"{earlier[0]:%Y-%m} is open and has entries: close it first")
+    if unposted := _unposted_orders(connection, brand, _following(month)):
+        raise CannotClose(f"{unposted} orders of {month:%Y-%m} or before are not in the ledger: run `luxauto refresh` first")
     chain = verify(connection, brand)
     if chain.fault is not None:
         raise CannotClose(f"the journal was tampered with, so that nothing can be closed: {chain.fault}")
@@ -107,6 +109,20 @@ def _months_with_entries(connection: "Connection", brand: int, before: date) -> 
     query = "SELECT DISTINCT entry_date FROM journal_entries WHERE brand_id = :brand AND entry_date < :before"
     days = read_frame(connection, query, {"day": DAY}, {"brand": brand, "before": before})
     return sorted({day.replace(day=1) for day in days["day"]})
+
+
+def _unposted_orders(connection: "Connection", brand: int, before: date) -> int:
+    """Orders that have lines which move money before a day, and no entry of that day."""
+    query = """
+        SELECT count(DISTINCT l.order_id) FROM (
+            SELECT order_id, local_date FROM order_lines
+            WHERE brand_id = :brand AND local_date < :before AND kind NOT IN ('gift', 'stock_adjustment', 'test')
+            GROUP BY order_id, local_date, kind, currency, quantity < 0 HAVING sum(amount_minor) <> 0
+        ) l
+        LEFT JOIN journal_entries e ON e.order_id = l.order_id AND e.event_date = l.local_date
+        WHERE e.id IS NULL
+    """
+    return run(connection, query, {"brand": brand, "before": before}).scalar_one()
 
 
 def _write(connection: "Connection", brand: int, month: date, status: str, actor: str | None) -> None:
