@@ -9,6 +9,13 @@ import dagster as dg
 import polars as pl
 
 GLOSSARY: dict[str, str] = {
+    "row": "Key of the report's row",
+    "label": "What stands at the row's head",
+    "row_kind": "line, subtotal or total",
+    "depth": "How far the row is indented",
+    "column": "Key of the report's column, such as a month",
+    "figure": "Count or share; empty for an amount",
+    "colour": "Colour",
     "agreed": "Units at which the channel and our stock last agreed",
     "channel_sku": "SKU as the channel writes it; empty where it has none",
     "event_day": "Local day of the business event, which is not the day of the books where its month was closed by then",

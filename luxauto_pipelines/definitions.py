@@ -7,6 +7,8 @@ import dagster as dg
 
 from assets.finance import assets as finance
 from assets.finance import checks as finance_checks
+from assets.finance import report_assets as finance_reports
+from assets.finance import report_checks as finance_report_checks
 from assets.forecasting import assets as forecasting
 from assets.forecasting import checks as forecasting_checks
 from assets.inventory import assets as inventory
@@ -17,6 +19,7 @@ from luxauto_pipelines.jobs import JOBS
 from luxauto_pipelines.schedules import build_schedules
 from luxauto_pipelines.sensors import build_sensors
 from resources.io_manager import LakeResource, ParquetIOManager, StoreResource
+from resources.log_redaction import redact_logs
 from resources.settings import load_settings
 
 
@@ -24,11 +27,12 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     """The definitions of the brand that the settings name; `resource_overrides` replaces resources by key."""
     settings = load_settings()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([inventory, channels, finance, forecasting]),
+        assets=dg.load_assets_from_modules([inventory, channels, finance, finance_reports, forecasting]),
         asset_checks=[
             *inventory_checks.CHECKS,
             *channel_checks.CHECKS,
             *finance_checks.CHECKS,
+            *finance_report_checks.CHECKS,
             *forecasting_checks.CHECKS,
         ],
         jobs=JOBS,
@@ -44,4 +48,5 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     )
 
 
+redact_logs()
 defs = build_definitions()

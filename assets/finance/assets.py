@@ -34,7 +34,7 @@ PROFIT_AND_LOSS: dict[str, pl.DataType] = {
     "base_currency": TEXT,
     "unconverted": INT,
 }
-_MARGIN: dict[str, pl.DataType] = {
+MARGIN: dict[str, pl.DataType] = {
     "units": INT,
     "units_costed": INT,
     "base_revenue_minor": INT,
@@ -49,9 +49,9 @@ EXECUTIVE: dict[str, pl.DataType] = {
         ("gross_sales", "returns", "net_revenue", "orders", "units", "cogs", "margin", "costed_revenue"), INT
     ),
 }
-MARGIN_BY_SKU: dict[str, pl.DataType] = {"sku": TEXT, "name": TEXT, **_MARGIN}
-MARGIN_BY_CHANNEL: dict[str, pl.DataType] = {"channel": TEXT, **_MARGIN}
-MARGIN_BY_COLLECTION: dict[str, pl.DataType] = {"collection": TEXT, "category": TEXT, **_MARGIN}
+MARGIN_BY_SKU: dict[str, pl.DataType] = {"sku": TEXT, "name": TEXT, **MARGIN}
+MARGIN_BY_CHANNEL: dict[str, pl.DataType] = {"channel": TEXT, **MARGIN}
+MARGIN_BY_COLLECTION: dict[str, pl.DataType] = {"collection": TEXT, "category": TEXT, **MARGIN}
 
 
 @dg.asset(partitions_def=DAILY, **asset_options("finance", TRANSACTIONS, kinds={"sql", "parquet"}))

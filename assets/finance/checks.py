@@ -174,7 +174,8 @@ rates_are_positive = sql_check(
 )
 
 
-def _margin_check(asset: str) -> dg.AssetChecksDefinition:
+def margin_check(asset: str) -> dg.AssetChecksDefinition:
+    """That the revenue of a table of margins adds up to the daily reports."""
     return sql_check(
         asset,
         "adds_up_to_the_report",
@@ -188,7 +189,7 @@ def _margin_check(asset: str) -> dg.AssetChecksDefinition:
     )
 
 
-margins_add_up = [_margin_check(asset) for asset in ("margin_by_sku", "margin_by_channel", "margin_by_collection")]
+margins_add_up = [margin_check(asset) for asset in ("margin_by_sku", "margin_by_channel", "margin_by_collection")]
 
 report_is_the_books = sql_check(
     "executive_report",
