@@ -129,7 +129,7 @@ def legs_of(event: Event, chart: Chart) -> list[RawLeg]:
     legs = [RawLeg(account, currency, amount) for (account, currency), amount in sums.items() if amount]
     _must_balance(legs, event)
     if not legs:
-        hint = "name two different bank accounts" if event.type == "transfer" else "give an amount that is not zero"
+        hint = "name two different accounts" if any(event.amounts.values()) else "give an amount that is not zero"
         raise InvalidEvent(f"amounts: this {event.type} moves nothing from one account to another; {hint}")
     return legs
 
