@@ -140,7 +140,7 @@ def _write_bank(
         )
     hashes = books.vault.pseudonyms("bank-account", [_plain(number) for number in numbers])
     hashed = {number: hashes[_plain(number)] for number in numbers}
-    named = {number: how.account or _last_four(number) for number in numbers}
+    named = {number: how.account or _short(number) for number in numbers}
 
     def of_account(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.with_columns(
@@ -220,5 +220,6 @@ def _plain(number: str) -> str:
     return "".join(number.split()).upper()
 
 
-def _last_four(number: str) -> str:
-    return _plain(number)[-4:]
+def _short(number: str) -> str:
+    """The last four signs of an account's number; a name that is none stays as it is."""
+    return _plain(number)[-4:] if sum(sign.isdigit() for sign in number) >= 6 else number
