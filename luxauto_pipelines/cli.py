@@ -16,6 +16,7 @@ from luxauto_pipelines import (
     cli_gateway,
     cli_inventory,
     cli_stock_keeping,
+    cli_vault,
     cli_workflow,
 )
 from luxauto_pipelines.console import Format, fail, out, print_json, print_table, progress
@@ -33,6 +34,7 @@ app.add_typer(cli_channels.app, name="channel")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
 app.add_typer(cli_inventory.app, name="inventory")
 app.add_typer(cli_workflow.app, name="workflow")
+app.add_typer(cli_vault.app, name="vault")
 cli_gateway.register(app)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
@@ -249,7 +251,10 @@ def _refresh(books: Any, *, everything: bool = False) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Entry point: errors that a person can mend become one message and exit code 1."""
+    """Entry point: errors that a person can mend become one message and exit code 1.
+
+    Card data is refused before any command sees it: arguments end in shells' histories, lists of processes and the audit log.
+    """
     from pydantic import ValidationError
 
     from assets.finance.accounts import InvalidChart
@@ -261,11 +266,14 @@ def main() -> None:
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
     from luxauto_pipelines.workflows.spec import InvalidWorkflow
+    from resources.card_data import CardDataRefused, find_card_data
     from resources.channels.protocol import ChannelError
     from resources.lake import MissingAsset
+    from resources.log_redaction import redact_logs
     from resources.settings import SettingsError
     from resources.store import movements
     from resources.store.connections import UnknownConnection
+    from resources.store.customers import UnknownCustomer
     from resources.store.engine import StoreError
     from resources.store.journal import UnknownWorkflow, WorkflowConflict
     from resources.store.ledger import LedgerError
@@ -279,6 +287,7 @@ def main() -> None:
     known = (
         AgentError,
         Busy,
+        CardDataRefused,
         CannotClose,
         ChannelError,
         InvalidChart,
@@ -297,6 +306,7 @@ def main() -> None:
         TakenReference,
         UnknownConnection,
         UnknownCurrency,
+        UnknownCustomer,
         UnknownReservation,
         UnknownWorkflow,
         UnreadableTable,
@@ -305,7 +315,13 @@ def main() -> None:
         availability.InvalidBundle,
         movements.InvalidBundle,
     )
+    redact_logs()
     try:
+        for number, argument in enumerate(sys.argv[1:], 1):
+            if find_card_data(argument) is not None:
+                raise CardDataRefused(
+                    f"argument {number} holds what looks like payment card data, which is taken nowhere"
+                )
         app()
     except known as error:
         fail(str(error))

@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from resources.card_numbers import redact
+
 # Where nobody looks at a terminal, a number must not be cut to its width.
 out = Console(width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True)
@@ -65,7 +67,7 @@ def progress() -> Iterator[Progress]:
 def fail(message: str) -> None:
     """An error for a person, on standard error."""
     err.print("[bold red]error:[/bold red]", end=" ")
-    err.print(message, markup=False, highlight=False)
+    err.print(redact(message), markup=False, highlight=False)
 
 
 def _shown(value: Any) -> str:

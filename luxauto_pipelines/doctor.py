@@ -85,6 +85,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
     import dagster as dg
 
     from luxauto_pipelines.launcher import ProcessRunLauncher
+    from luxauto_pipelines.redacting_instance import RedactingInstance
 
     with dg.DagsterInstance.get() as instance:
         if not isinstance(instance.run_launcher, ProcessRunLauncher):
@@ -92,6 +93,13 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
                 "run launcher",
                 "fault",
                 "dagster.yaml is of an earlier version: runs whose worker died are not noticed",
+                f"delete {settings.dagster_home / 'dagster.yaml'} and run `luxauto init`; runs and events are kept",
+            )
+        if not isinstance(instance, RedactingInstance):
+            yield Finding(
+                "event log",
+                "fault",
+                "dagster.yaml is of an earlier version: card data in errors would reach Dagster's event log",
                 f"delete {settings.dagster_home / 'dagster.yaml'} and run `luxauto init`; runs and events are kept",
             )
         beats = instance.get_daemon_heartbeats()

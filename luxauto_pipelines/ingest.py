@@ -23,6 +23,7 @@ from resources.store.brand_store import BrandStore
 from resources.store.catalog import write_catalog
 from resources.store.orders import ImportRecord, write_order_lines
 from resources.store.rates import write_rates
+from resources.store.retention import QUARANTINE
 from resources.store.stock import write_movements
 from resources.store.vocabulary import CHANNEL_KINDS
 from resources.tables import SourceTable, read_table
@@ -31,7 +32,6 @@ from resources.vault import Vault
 Progress = Callable[[str], None]
 Count = Callable[[int, int], None]
 DEFAULT_LOCATION = "main"
-QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)

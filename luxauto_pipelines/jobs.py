@@ -121,6 +121,22 @@ def stock_publication() -> None:
     publish_skus()
 
 
+@dg.op
+def purge_what_is_old(context: dg.OpExecutionContext, store: dg.ResourceParam[BrandStore]) -> None:
+    """Delete profiles, bodies of messages, answers and quarantine files that have been kept for long enough."""
+    from datetime import UTC, datetime
+
+    from resources.store.retention import purge
+
+    context.log.info(f"deleted: {purge(store, datetime.now(UTC), actor='retention').as_dict()}")
+
+
+@dg.job(tags={"luxauto/job": "retention"})
+def retention() -> None:
+    """Delete what names a person and has been kept for long enough."""
+    purge_what_is_old()
+
+
 JOBS = [
     daily_close,
     nightly_forecast,
@@ -129,4 +145,5 @@ JOBS = [
     channel_sync,
     channel_inbox_sync,
     stock_publication,
+    retention,
 ]

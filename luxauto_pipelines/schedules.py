@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.partitions import keep_channels
-from luxauto_pipelines.jobs import CHANNEL_TAG, channel_sync, daily_close, freshness, nightly_forecast
+from luxauto_pipelines.jobs import CHANNEL_TAG, channel_sync, daily_close, freshness, nightly_forecast, retention
 from resources.settings import Settings
 from resources.store.brand_store import BrandStore
 from resources.store.connections import read_connections
@@ -65,5 +65,13 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             execution_timezone=zone,
             default_status=running,
             description="At eight in the morning, ask whether new order lines still arrive.",
+        ),
+        dg.ScheduleDefinition(
+            name="retention_schedule",
+            job=retention,
+            cron_schedule="15 2 * * *",
+            execution_timezone=zone,
+            default_status=running,
+            description="At a quarter past two, delete what names a person and has been kept for long enough.",
         ),
     ]

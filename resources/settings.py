@@ -52,6 +52,16 @@ class BrandSettings(BaseModel):
         return value
 
 
+class Retention(BaseModel):
+    """For how many days what names a person is kept. Afterwards `luxauto vault purge` and its schedule delete it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profiles_days: int = Field(default=1095, ge=1, description="Names and addresses after the client's last order.")
+    messages_days: int = Field(default=30, ge=1, description="Bodies of channels' messages after they were worked on.")
+    quarantine_days: int = Field(default=90, ge=1, description="Files of rows that could not be taken.")
+
+
 class Settings(BaseModel):
     """One installation, seen from one brand."""
 
@@ -64,6 +74,7 @@ class Settings(BaseModel):
     automation: bool = Field(default=False, description="Schedules and sensors start switched on.")
     prophet_skus: int = Field(default=300, ge=0, description="How many of the biggest SKUs get a Prophet model.")
     agents: tuple[str, ...] = Field(default=(), description="Modules with a list AGENTS of further agents.")
+    retention: Retention = Field(default=Retention())
     brands: dict[str, BrandSettings] = Field(default_factory=dict)
 
     @property

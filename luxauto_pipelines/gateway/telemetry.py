@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from resources.card_data import redact as redact_cards
+from resources.log_redaction import redact_logs
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 REDACTED = "[redacted]"
@@ -68,6 +69,7 @@ def _redacted(name: str, value: Any) -> Any:
 
 def configure_logging(level: str) -> None:
     """JSON lines on standard error, for this package's log and the standard library's alike."""
+    redact_logs()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from luxauto_pipelines.workflows import runs
-from luxauto_pipelines.workflows.spec import WorkflowSpec, check
+from luxauto_pipelines.workflows.spec import InvalidWorkflow, WorkflowSpec, check
 from luxauto_pipelines.workflows.steps import workflow_lock
+from resources.card_data import find_card_data
 from resources.store import journal
 from resources.store.audit import record
 from resources.store.brand_store import BrandStore
@@ -44,13 +45,17 @@ def create(
     Raises InvalidWorkflow.
     """
     check(spec)
+    as_told = spec.model_dump(mode="json")
+    place = find_card_data(as_told)
+    if place is not None:
+        raise InvalidWorkflow([(place, "holds what looks like payment card data, which is taken nowhere")])
     key = f"wf_{hashlib.sha256((effect or uuid.uuid4().hex).encode()).hexdigest()[:32]}"
     with workflow_lock(books, key) as (connection, brand):
         if effect is not None:
             with suppress(journal.UnknownWorkflow):
                 return journal.find(connection, brand, key)
         steps = [(task.name, task.weight) for task in spec.tasks]
-        workflow = journal.create(connection, brand, key, spec.model_dump(mode="json"), owner or actor.name, steps)
+        workflow = journal.create(connection, brand, key, as_told, owner or actor.name, steps)
         record(connection, brand, "workflow.create", key, {"name": spec.name, "type": spec.type}, **actor.as_audit())
     return workflow
 

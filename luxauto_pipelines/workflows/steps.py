@@ -20,6 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from luxauto_pipelines.agents.registry import AgentError, Call, Undone, find_agent
 from luxauto_pipelines.workflows.spec import APPROVAL, Task, WorkflowSpec, resolve
+from resources.card_numbers import redact
 from resources.store import journal
 from resources.store.brand_store import BrandStore
 from resources.store.brands import brand_id
@@ -292,9 +293,10 @@ def _explain(error: BaseException, task: Task) -> tuple[str, bool]:
     if isinstance(error, ValidationError):
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return f"its parameters do not fit: {problems}", False
+    # What others say of a failure may repeat what somebody typed.
     if isinstance(error, AgentError):
-        return str(error)[:2000], False
-    return f"{type(error).__name__}: {error}"[:2000], True
+        return redact(str(error))[:2000], False
+    return redact(f"{type(error).__name__}: {error}")[:2000], True
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from resources.card_data import may_hold_card_data, redact, redact_value
 from resources.store.bulk import as_instant, as_json, fetch, insert_row, run
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def record(
     if connection.dialect.name != "sqlite":
         # Two writers must not follow the same row. SQLite has but one writer.
         fetch(connection, "SELECT pg_advisory_xact_lock(hashtextextended('audit', :brand))", {"brand": brand})
+    if may_hold_card_data(f"{subject} {actor} {json.dumps(details, default=str)}".encode()):
+        # Whoever does something is to refuse card data. Evidence can never be changed, so it is looked at once more.
+        subject, actor, details = redact(subject), actor and redact(actor), redact_value(details)
     newest = "SELECT hash FROM audit_log WHERE brand_id = :brand ORDER BY id DESC LIMIT 1"
     row = {
         "brand_id": brand,

@@ -182,7 +182,14 @@ def test_schedules_and_sensors_start_as_the_installation_says(
     schedules = cast("list[dg.ScheduleDefinition]", built.schedules)
     sensors = cast("list[dg.SensorDefinition]", built.sensors)
     assert {schedule.name: schedule.default_status.value for schedule in schedules} == dict.fromkeys(
-        ("daily_close_schedule", "nightly_forecast_schedule", "freshness_schedule", "channel_sync_schedule"), status
+        (
+            "daily_close_schedule",
+            "nightly_forecast_schedule",
+            "freshness_schedule",
+            "channel_sync_schedule",
+            "retention_schedule",
+        ),
+        status,
     )
     assert {sensor.name: sensor.default_status.value for sensor in sensors} == {
         "low_stock_sensor": status,
