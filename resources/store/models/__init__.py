@@ -31,6 +31,7 @@ from resources.store.models.reconciliation import (
     SupplierInvoiceLine,
 )
 from resources.store.models.stock import NumberedPiece, Reservation, StockMovement, StockRule
+from resources.store.models.stock_valuation import StockLayer, StockValuation
 from resources.store.models.vault import VaultKey
 from resources.store.models.workflows import (
     Approval,
@@ -89,8 +90,10 @@ __all__ = [
     "SkuMapping",
     "Spending",
     "StatementFile",
+    "StockLayer",
     "StockMovement",
     "StockRule",
+    "StockValuation",
     "SupplierInvoice",
     "SupplierInvoiceLine",
     "Transaction",

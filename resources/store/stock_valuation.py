@@ -1,0 +1,148 @@
+"""Values of stock movements and the layers that are left: the tables `stock_valuations` and `stock_layers`.
+
+Belongs here: reading what is not valued yet, and writing each value once. Does not belong here: what a movement is worth
+(`assets/inventory/valuation`).
+
+A SKU is valued from its beginning once any cost of it is known. Until then its movements wait, and nothing is posted of them.
+"""
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from resources.store.bulk import insert_frame, read_frame, run
+from resources.store.orders import DAY, INT, TEXT, ensure_skus
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+VALUED: dict[str, pl.DataType] = {
+    "movement_id": INT,
+    "part": INT,
+    "day": DAY,
+    "sku": TEXT,
+    "kind": TEXT,
+    "order_id": INT,
+    "line_id": INT,
+    "units": INT,
+    "value_minor": INT,
+    "variance_minor": INT,
+    "currency": TEXT,
+    "method": TEXT,
+}
+UNVALUED: dict[str, pl.DataType] = {
+    "movement_id": INT,
+    "sku": TEXT,
+    "day": DAY,
+    "kind": TEXT,
+    "quantity": INT,
+    "reference": TEXT,
+}
+PURCHASES: dict[str, pl.DataType] = {"reference": TEXT, "sku": TEXT, "paid_minor": INT, "paid_currency": TEXT}
+LAYERS: dict[str, pl.DataType] = {
+    "sku": TEXT,
+    "position": INT,
+    "units": INT,
+    "value_minor": INT,
+    "currency": TEXT,
+    "day": DAY,
+}
+# A movement between two places, or a promise, changes no value.
+_HAS_A_VALUE = """
+    m.brand_id = :brand AND m.kind NOT IN ('reservation', 'transfer') AND m.sku_id IN (
+        SELECT sku_id FROM sku_costs WHERE brand_id = :brand
+        UNION SELECT r.sku_id FROM purchase_orders o JOIN purchase_order_lines l ON l.purchase_order_id = o.id
+              JOIN stock_movements r ON r.brand_id = :brand AND r.kind = 'receipt' AND r.reference = o.number
+                   AND r.sku_id = l.sku_id
+              WHERE o.brand_id = :brand AND l.unit_cost_minor IS NOT NULL)
+"""
+
+
+def read_unvalued(connection: "Connection", brand: int, last: date) -> pl.DataFrame:
+    """Movements up to a day that have a value and were not valued yet: columns UNVALUED."""
+    query = f"""
+        SELECT m.id, s.sku, m.local_date, m.kind, m.quantity, m.reference
+        FROM stock_movements m JOIN skus s ON s.id = m.sku_id
+        WHERE {_HAS_A_VALUE} AND m.local_date <= :last
+              AND NOT EXISTS (SELECT 1 FROM stock_valuations v WHERE v.movement_id = m.id)
+        ORDER BY m.id
+    """
+    return read_frame(connection, query, UNVALUED, {"brand": brand, "last": last})
+
+
+def read_purchases(connection: "Connection", brand: int) -> pl.DataFrame:
+    """What a unit of each SKU costs by each purchase order: columns PURCHASES."""
+    query = """
+        SELECT o.number, s.sku, l.unit_cost_minor, l.currency
+        FROM purchase_order_lines l JOIN purchase_orders o ON o.id = l.purchase_order_id JOIN skus s ON s.id = l.sku_id
+        WHERE l.brand_id = :brand AND l.unit_cost_minor IS NOT NULL AND l.currency IS NOT NULL ORDER BY l.id
+    """
+    return read_frame(connection, query, PURCHASES, {"brand": brand})
+
+
+def read_layers(connection: "Connection", brand: int) -> pl.DataFrame:
+    """What is left of every SKU: columns LAYERS."""
+    query = """
+        SELECT s.sku, l.position, l.units, l.value_minor, l.currency, l.local_date
+        FROM stock_layers l JOIN skus s ON s.id = l.sku_id WHERE l.brand_id = :brand ORDER BY s.sku, l.position
+    """
+    return read_frame(connection, query, LAYERS, {"brand": brand})
+
+
+def write_values(connection: "Connection", brand: int, parts: pl.DataFrame, layers: pl.DataFrame, method: str) -> None:
+    """Write the values of movements that had none, and what is left after them (all layers of the brand).
+
+    Raises IntegrityError where a movement was valued before.
+    """
+    rows = parts.select(
+        "movement_id",
+        "part",
+        pl.lit(brand, INT).alias("brand_id"),
+        "units",
+        "value_minor",
+        "variance_minor",
+        "currency",
+        pl.lit(method).alias("method"),
+    )
+    insert_frame(connection, "stock_valuations", rows)
+    skus = ensure_skus(connection, brand, layers.select(pl.col("sku").unique(), name=pl.lit(None, TEXT)))
+    run(connection, "DELETE FROM stock_layers WHERE brand_id = :brand", {"brand": brand})
+    left = layers.select(
+        # Of an empty mapping Polars makes texts, whatever type is asked for.
+        pl.col("sku").replace_strict(skus or {"": 0}, return_dtype=INT).alias("sku_id"),
+        "position",
+        pl.lit(brand, INT).alias("brand_id"),
+        "units",
+        "value_minor",
+        "currency",
+        pl.col("day").alias("local_date"),
+    )
+    insert_frame(connection, "stock_layers", left)
+
+
+def read_valued(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
+    """Valued movements whose local date lies in [first, last]: columns VALUED."""
+    query = """
+        SELECT m.id, v.part, m.local_date, s.sku, m.kind, l.order_id, m.order_line_id, v.units, v.value_minor,
+               v.variance_minor, v.currency, v.method
+        FROM stock_movements m JOIN stock_valuations v ON v.movement_id = m.id JOIN skus s ON s.id = m.sku_id
+        LEFT JOIN order_lines l ON l.id = m.order_line_id
+        WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last ORDER BY m.id, v.part
+    """
+    return read_frame(connection, query, VALUED, {"brand": brand, "first": first, "last": last})
+
+
+def valuable_days(connection: "Connection", brand: int) -> pl.DataFrame:
+    """Per day: how many movements have a value, whether it was written yet or not, and the newest one's id."""
+    query = f"""
+        SELECT m.local_date, count(*), max(m.id) FROM stock_movements m
+        WHERE {_HAS_A_VALUE} GROUP BY m.local_date ORDER BY m.local_date
+    """
+    return read_frame(connection, query, {"day": DAY, "movements": INT, "newest": INT}, {"brand": brand})
+
+
+def forget_values(connection: "Connection", brand: int) -> int:
+    """Take every value back, so that all movements are valued again from the beginning. Returns how many rows that were."""
+    run(connection, "DELETE FROM stock_layers WHERE brand_id = :brand", {"brand": brand})
+    return run(connection, "DELETE FROM stock_valuations WHERE brand_id = :brand", {"brand": brand}).rowcount
