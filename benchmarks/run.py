@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gateway, imports, ingest, publication, report, vendor_calls, workflow
+from benchmarks import gateway, imports, ingest, ledger, publication, report, vendor_calls, workflow
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -29,6 +29,7 @@ class Name(StrEnum):
     gateway = "gateway"
     publication = "publication"
     vendor_calls = "vendor-calls"
+    ledger = "ledger"
 
 
 BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
@@ -39,6 +40,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.gateway: gateway.run,
     Name.publication: publication.run,
     Name.vendor_calls: vendor_calls.run,
+    Name.ledger: ledger.run,
 }
 
 
