@@ -15,6 +15,8 @@ from luxauto_pipelines import (
     cli_finance,
     cli_gateway,
     cli_inventory,
+    cli_purchases,
+    cli_reconcile,
     cli_stock_keeping,
     cli_vault,
     cli_workflow,
@@ -29,6 +31,8 @@ app = typer.Typer(
 ingest_app = typer.Typer(help="Take a file in. Idempotent: the same file twice changes nothing.", no_args_is_help=True)
 app.add_typer(ingest_app, name="ingest")
 cli_finance.app.add_typer(cli_bookkeeping.app)
+cli_finance.app.add_typer(cli_purchases.app)
+cli_finance.app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_finance.app, name="finance")
 app.add_typer(cli_channels.app, name="channel")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
@@ -259,6 +263,7 @@ def main() -> None:
 
     from assets.finance.accounts import InvalidChart
     from assets.finance.money import UnknownCurrency
+    from assets.finance.payouts.frames import StatementError
     from assets.finance.reports.model import ReportError
     from assets.finance.rules import InvalidEvent
     from assets.ingestion.mapping import MappingError
@@ -279,8 +284,10 @@ def main() -> None:
     from resources.store.ledger import LedgerError
     from resources.store.locks import Busy
     from resources.store.periods import CannotClose, PeriodClosed
+    from resources.store.reconciliation import ReconciliationError
     from resources.store.reservations import NotEnough, TakenReference, UnknownReservation
     from resources.store.stock_keeping import InvalidStockKeeping
+    from resources.store.supplier_invoices import UnknownInvoice
     from resources.tables import UnreadableTable
     from resources.vault import VaultError
 
@@ -299,13 +306,16 @@ def main() -> None:
         MissingAsset,
         NotEnough,
         PeriodClosed,
+        ReconciliationError,
         RefreshFailed,
         ReportError,
         SettingsError,
+        StatementError,
         StoreError,
         TakenReference,
         UnknownConnection,
         UnknownCurrency,
+        UnknownInvoice,
         UnknownCustomer,
         UnknownReservation,
         UnknownWorkflow,

@@ -9,6 +9,7 @@ import hashlib
 import io
 import zlib
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from assets.finance.payouts.bank_csv import parse_map
 from assets.finance.payouts.banked import NAMES
 from assets.finance.payouts.frames import BankFile, Reading, Settlement, StatementError
 from assets.finance.payouts.reading import read_statement
+from assets.finance.purchase_matching import Invoice, read_invoices
 from assets.finance.reconcile import POOLED_SOURCES
 from luxauto_pipelines.ingest import QUARANTINE
 from resources.card_numbers import has_card_data, redact
 from resources.files import write_file
+from resources.settings import open_books
 from resources.store.audit import record
 from resources.store.brand_store import BrandStore
 from resources.store.reconciliation import StatementRecord, write_bank, write_payouts, write_settlement
@@ -100,6 +103,9 @@ def take_statement(books: BrandStore, path: Path, how: Take, actor: str) -> Stat
     else:
         processor = None
         counts, accounts = _write_bank(books, file, lines, found, how, actor)
+    first = lines["occurred_on" if isinstance(found, Settlement) else "booked_on"].min()
+    if isinstance(first, date):
+        open_books(books.settings, first)
     return StatementResult(
         file=str(path),
         source=found.source,
@@ -116,6 +122,14 @@ def take_statement(books: BrandStore, path: Path, how: Take, actor: str) -> Stat
         .to_dicts(),
         quarantine_file=_put_aside(books, aside, path, digest),
     )
+
+
+def read_invoice_file(path: Path, decimal: str = "", dates: str = "") -> tuple[list[Invoice], list[dict[str, Any]]]:
+    """Suppliers' invoices of a CSV, and the rows that cannot be taken: row_number, field, reason. Raises StatementError."""
+    invoices, aside = read_invoices(_content(path), decimal, dates)
+    if any(has_card_data(f"{i.number} {i.order_number} {' '.join(li.sku for li in i.lines)}") for i in invoices):
+        raise StatementError("an invoice has card data in it. Take it out; nothing was taken.")
+    return invoices, _redacted(aside.frame()).drop("row").to_dicts()
 
 
 def _write_settlement(

@@ -185,10 +185,10 @@ def match_payout_by_hand(books: BrandStore, bank_line: int, payout: int, reason:
     return f"bank line {bank_line} is matched with payout {payout}"
 
 
-def take_back(books: BrandStore, match: int, reason: str, actor: str) -> str:
+def take_back(books: BrandStore, match: int, reason: str, actor: str, today: date | None = None) -> str:
     """Take a match back, and what was booked because of it. Raises ReconciliationError where it does not stand."""
     with books.write() as (connection, brand):
-        state = read_state(books, connection, brand)
+        state = read_state(books, connection, brand, today)
         keys = [f"clearing:{match}", f"customer:{match}"]
         of_payout = state.active.filter(pl.col("match_id") == match).join(state.payouts, on="payout_id")
         undone = times_undone(connection, brand)

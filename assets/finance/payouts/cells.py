@@ -170,6 +170,8 @@ def instant_of(text: str, field: str, default: tzinfo, order: str = "dmy", zone:
     year, month, day = (a, b, c) if year_first else (c, b, a) if order == "dmy" else (c, a, b)
     hour, minute, second = (12, 0, 0) if numbers[3] is None else (numbers[3], numbers[4] or 0, numbers[5] or 0)
     clock = _clock(found[7] or zone, field) or default
+    if not 1970 <= year <= 2100:
+        raise BadRow(field, f"{text!r} is not of our time")
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=clock).astimezone(UTC)
     except (ValueError, OverflowError):
