@@ -5,23 +5,20 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import polars as pl
 
-from assets.finance.accounts import chart_frame
-from assets.finance.booking import load_chart, value_late
-from assets.finance.fx import RATIOS, convert, daily_ratios
+from assets.finance.booking import load_chart, post_days
+from assets.finance.fx import RATIOS, daily_ratios
 from assets.finance.money import exponent
-from assets.finance.posting import value_lines, wanted_postings, with_rates
+from assets.finance.posting import value_lines
 from assets.finance.statements import DAILY as REPORT
 from assets.finance.statements import daily_report, margin_by, profit_and_loss
-from assets.finance.stock_postings import stock_legs
 from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
 from resources.files import write_file
 from resources.io_manager import PARTITION_COLUMN
 from resources.store.brand_store import BrandStore
-from resources.store.ledger import POSTINGS, post, read_postings, write_accounts
+from resources.store.ledger import POSTINGS, read_postings
 from resources.store.orders import ORDER_LINES, read_order_lines
 from resources.store.rates import read_rates
-from resources.store.stock_valuation import read_valued
 
 INT, TEXT = pl.Int64(), pl.String()
 TRANSACTIONS = {
@@ -103,14 +100,8 @@ def ledger(
     """Double entry, append only: what the day's lines and events mean in accounts; only what differs from it is posted."""
     first, last = map(date.fromisoformat, day_range(context))
     base, chart = store.settings.current.base_currency, load_chart(store.settings.home)
-    valued = convert(transactions, fx_rates, base, "amount_minor", "base_amount_minor")
-    lines = wanted_postings(valued, chart, with_costs=False)
     with store.write() as (connection, brand):
-        stock = stock_legs(read_valued(connection, brand, first, last), fx_rates, base, chart)
-        wanted = with_rates(pl.concat([lines, stock], how="diagonal"), fx_rates)
-        accounts = write_accounts(connection, brand, chart_frame(chart))
-        entries = post(connection, brand, wanted, accounts, first, last)
-        entries += value_late(connection, brand, base, fx_rates, first, last)
+        entries = post_days(connection, brand, transactions, fx_rates, base, chart, first, last)
         frame = read_postings(connection, brand, first, last, by_event_day=True)
     count_days(context, frame, "event_day")
     return result(frame, entries_appended=entries)

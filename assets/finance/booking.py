@@ -1,7 +1,7 @@
 """Booking business events: the legs that the rules give, valued at the day's rate, appended to the journal once.
 
-Belongs here: what joins the rules, the rates and the journal. Does not belong here: any of the three, nor order lines, which
-are posted in bulk by the asset `ledger`.
+Belongs here: what joins the rules, the rates and the journal, event by event or for whole days. Does not belong here: any of
+the three.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from assets.finance.accounts import CHART_FILE, Chart, chart_frame, default_chart, parse_chart
-from assets.finance.fx import daily_ratios
+from assets.finance.fx import convert, daily_ratios
 from assets.finance.money import exponent
+from assets.finance.posting import wanted_postings, with_rates
 from assets.finance.rules import Event, RawLeg, legs_of
-from resources.store.ledger import Entry, Leg, UnknownAccount, append_entries, read_unvalued, write_accounts
+from assets.finance.stock_postings import stock_legs
+from resources.store.ledger import Entry, Leg, UnknownAccount, append_entries, post, read_unvalued, write_accounts
 from resources.store.periods import closed_months, next_open_day
 from resources.store.rates import read_rates
+from resources.store.stock_valuation import read_valued
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -80,6 +83,30 @@ def append(connection: "Connection", brand: int, entries: Sequence[Entry], chart
         # Nothing was written yet: accounts are looked up before the first row.
         write_accounts(connection, brand, chart_frame(chart))
         return append_entries(connection, brand, entries)
+
+
+def post_days(
+    connection: "Connection",
+    brand: int,
+    lines: pl.DataFrame,
+    ratios: pl.DataFrame,
+    base_currency: str,
+    chart: Chart,
+    first: date,
+    last: date,
+) -> int:
+    """Make the journal of [first, last] say what its order lines and valued movements of stock mean. Returns how many entries.
+
+    `lines` are all of these days (columns ORDER_LINES). Only differences are appended, so that the same days again post
+    nothing; booked events get the base amounts that they lacked.
+    """
+    valued = convert(lines, ratios, base_currency, "amount_minor", "base_amount_minor")
+    sold = wanted_postings(valued, chart, with_costs=False)
+    stock = stock_legs(read_valued(connection, brand, first, last), ratios, base_currency, chart)
+    accounts = write_accounts(connection, brand, chart_frame(chart))
+    wanted = with_rates(pl.concat([sold, stock], how="diagonal"), ratios)
+    appended = post(connection, brand, wanted, accounts, first, last)
+    return appended + value_late(connection, brand, base_currency, ratios, first, last)
 
 
 def value_late(
