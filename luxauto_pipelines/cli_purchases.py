@@ -28,7 +28,7 @@ def match(
     perhaps tax. Without FILE, what waits is compared again, as after goods have arrived. Taken again it changes nothing.
     Exit code 2: some rows could not be taken.
     """
-    from assets.finance.purchases import purchase_matches, take_invoices
+    from assets.finance.purchases import purchase_matches, take_invoices, tolerance_of
     from luxauto_pipelines.instance import reload
     from luxauto_pipelines.statements import read_invoice_file
     from resources.settings import open_books
@@ -39,7 +39,7 @@ def match(
     if invoices:
         open_books(books.settings, min(invoice.invoiced_on for invoice in invoices))
     with books.read() as (connection, brand):
-        rows = purchase_matches(connection, brand)
+        rows = purchase_matches(connection, brand, tolerance_of(books.settings.home))
     if format is Format.json:
         print_json({**taken.as_dict(), "aside": aside, "invoices": rows.to_dicts()})
     else:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.finance import assets as finance
 from assets.finance import checks as finance_checks
+from assets.finance import reconciliation_assets, reconciliation_checks
 from assets.finance import report_assets as finance_reports
 from assets.finance import report_checks as finance_report_checks
 from assets.forecasting import assets as forecasting
@@ -15,6 +16,8 @@ from assets.inventory import assets as inventory
 from assets.inventory import channel_assets as channels
 from assets.inventory import channel_checks
 from assets.inventory import checks as inventory_checks
+from assets.inventory import valuation_assets as valuation
+from assets.inventory import valuation_checks
 from luxauto_pipelines.jobs import JOBS
 from luxauto_pipelines.schedules import build_schedules
 from luxauto_pipelines.sensors import build_sensors
@@ -27,12 +30,14 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     """The definitions of the brand that the settings name; `resource_overrides` replaces resources by key."""
     settings = load_settings()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([inventory, channels, finance, finance_reports, forecasting]),
+        assets=dg.load_assets_from_modules([inventory, channels, valuation, finance, finance_reports, reconciliation_assets, forecasting]),
         asset_checks=[
             *inventory_checks.CHECKS,
             *channel_checks.CHECKS,
+            *valuation_checks.CHECKS,
             *finance_checks.CHECKS,
             *finance_report_checks.CHECKS,
+            *reconciliation_checks.CHECKS,
             *forecasting_checks.CHECKS,
         ],
         jobs=JOBS,

@@ -4,7 +4,7 @@ import dagster as dg
 
 from resources.store.brand_store import BrandStore
 
-DAILY_ASSETS = ("transactions", "stock_movements", "ledger", "financial_report")
+DAILY_ASSETS = ("transactions", "stock_movements", "movement_costs", "ledger", "financial_report")
 CHANNEL_ASSETS = ("channel_orders", "channel_listings", "stock_drift", "published_stock")
 CHANNEL_TAG = "luxauto/channel"
 
@@ -35,7 +35,10 @@ nightly_forecast = dg.define_asset_job(
         "vat_report",
         "receivables_ageing",
         "cohort_value",
+        "payout_reconciliation",
+        "unmatched_items",
         "stock_levels",
+        "stock_valuation",
         "stock_alerts",
         "demand_history",
         "demand_forecast",
@@ -135,6 +138,21 @@ def purge_what_is_old(context: dg.OpExecutionContext, store: dg.ResourceParam[Br
 def retention() -> None:
     """Delete what names a person and has been kept for long enough."""
     purge_what_is_old()
+
+
+@dg.op
+def match_and_book(context: dg.OpExecutionContext, store: dg.ResourceParam[BrandStore]) -> None:
+    """Match settlement lines, payouts and suppliers' invoices, and book what has arrived or matches."""
+    from assets.finance.purchases import take_invoices
+    from assets.finance.reconcile import reconcile
+
+    context.log.info(f"{reconcile(store, 'reconcile_payouts')}; {take_invoices(store, [], 'reconcile_payouts')}")
+
+
+@dg.job(tags={"luxauto/job": "reconcile_payouts"})
+def reconcile_payouts() -> None:
+    """Match payouts, the bank and suppliers' invoices, and book what is settled."""
+    match_and_book()
 
 
 JOBS = [

@@ -3,14 +3,15 @@
 Belongs here: the order of these steps. Does not belong here: the verdict (`purchase_matching`), the tables.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from assets.finance.booking import book, load_chart
 from assets.finance.payouts.limits import load_limits
-from assets.finance.purchase_matching import Invoice, InvoiceLine, Ledger, Ordered, Tolerance, judge_all
+from assets.finance.purchase_matching import Invoice, InvoiceLine, Ledger, Ordered, Tolerance, Verdict, judge_all
 from assets.finance.rules import Event
 from resources.store.audit import record
 from resources.store.brand_store import BrandStore
@@ -77,17 +78,38 @@ def approve_invoice(books: BrandStore, supplier: str, number: str, reason: str, 
     return Taken(0, 0, booked)
 
 
-def purchase_matches(connection: "Connection", brand: int) -> pl.DataFrame:
-    """Every invoice with its verdict and whether it stands in the books."""
-    keys = booked_keys(connection, brand, ("supplier_invoice",))
+def purchase_matches(connection: "Connection", brand: int, tolerance: Tolerance) -> pl.DataFrame:
+    """Every invoice with the verdict as of now (columns of INVOICES), and whether it stands in the books (`booked`)."""
+    judged = _judged(connection, brand, tolerance)
     invoices = read_invoices(connection, brand)
     key = pl.format("supplier_invoice:{}:{}", "supplier", "number")
-    return invoices.with_columns(key.is_in(sorted(keys)).alias("booked"))
+    results = {judged.ids[place]: verdict.result for place, verdict in judged.verdicts.items()}
+    details = {judged.ids[place]: verdict.detail for place, verdict in judged.verdicts.items()}
+    number = pl.col("invoice_id")
+    return invoices.with_columns(
+        number.replace_strict(results or {0: ""}, default=pl.col("result"), return_dtype=pl.String).alias("result"),
+        number.replace_strict(details or {0: None}, default=pl.col("detail"), return_dtype=pl.String).alias("detail"),
+        key.is_in(sorted(judged.booked)).alias("booked"),
+    )
 
 
-def _judge(books: BrandStore, connection: "Connection", brand: int) -> int:
-    """Judge what is not in the books yet, book what matches. Returns how many entries that took."""
-    limits = load_limits(books.settings.home)
+def tolerance_of(home: Path) -> Tolerance:
+    """The brand's tolerances. Raises StatementError for settings that cannot be."""
+    limits = load_limits(home)
+    return Tolerance(limits.price_tolerance_percent, limits.quantity_tolerance_percent)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Verdicts on what is not decided yet, ids of those, keys of what is booked, and what should be."""
+
+    verdicts: dict[tuple[str, str], Verdict]
+    ids: dict[tuple[str, str], int]
+    booked: set[str]
+    due: list[Invoice]
+
+
+def _judged(connection: "Connection", brand: int, tolerance: Tolerance) -> _Judged:
     keys = booked_keys(connection, brand, ("supplier_invoice",))
     known = Ledger(_ordered(connection, brand))
     pending: list[Invoice] = []
@@ -97,17 +119,21 @@ def _judge(books: BrandStore, connection: "Connection", brand: int) -> int:
         if _key(invoice) in keys or approved:
             known.accept(invoice)
             known.earlier.append(invoice)
-            if _key(invoice) not in keys:
-                due.append(invoice)
+            due += [] if _key(invoice) in keys else [invoice]
         else:
             pending.append(invoice)
             ids[invoice.supplier, invoice.number] = number
-    tolerance = Tolerance(limits.price_tolerance_percent, limits.quantity_tolerance_percent)
-    for place, verdict in judge_all(pending, known, tolerance).items():
-        note_verdict(connection, brand, ids[place], verdict.result, verdict.detail)
-        if verdict.result == "matched":
-            due += [invoice for invoice in pending if (invoice.supplier, invoice.number) == place]
-    events = [event for invoice in due if (event := _event(invoice)) is not None]
+    verdicts = judge_all(pending, known, tolerance)
+    due += [invoice for invoice in pending if verdicts[invoice.supplier, invoice.number].result == "matched"]
+    return _Judged(verdicts, ids, keys, due)
+
+
+def _judge(books: BrandStore, connection: "Connection", brand: int) -> int:
+    """Judge what is not in the books yet, book what matches. Returns how many entries that took."""
+    judged = _judged(connection, brand, tolerance_of(books.settings.home))
+    for place, verdict in judged.verdicts.items():
+        note_verdict(connection, brand, judged.ids[place], verdict.result, verdict.detail)
+    events = [event for invoice in judged.due if (event := _event(invoice)) is not None]
     if events:
         chart = load_chart(books.settings.home)
         book(connection, brand, books.settings.current.base_currency, events, chart=chart)
@@ -175,6 +201,4 @@ def _as_new(invoice: Invoice) -> NewInvoice:
 
 
 def _renumbered(invoice: Invoice, number: str) -> Invoice:
-    from dataclasses import replace
-
     return replace(invoice, number=number)

@@ -177,7 +177,7 @@ def take(books: BrandStore, *rows: str) -> Taken:
 
 def verdicts(books: BrandStore) -> list[tuple[Any, ...]]:
     with books.read() as (connection, brand):
-        return purchase_matches(connection, brand).select("number", "result", "booked").rows()
+        return purchase_matches(connection, brand, DEFAULT).select("number", "result", "booked").rows()
 
 
 def owed(books: BrandStore) -> dict[str, int]:
