@@ -14,10 +14,9 @@ from assets.forecasting import assets as forecasting
 from assets.forecasting import checks as forecasting_checks
 from assets.inventory import assets as inventory
 from assets.inventory import channel_assets as channels
-from assets.inventory import channel_checks
+from assets.inventory import channel_checks, valuation_checks
 from assets.inventory import checks as inventory_checks
 from assets.inventory import valuation_assets as valuation
-from assets.inventory import valuation_checks
 from luxauto_pipelines.jobs import JOBS
 from luxauto_pipelines.schedules import build_schedules
 from luxauto_pipelines.sensors import build_sensors
@@ -30,7 +29,9 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     """The definitions of the brand that the settings name; `resource_overrides` replaces resources by key."""
     settings = load_settings()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([inventory, channels, valuation, finance, finance_reports, reconciliation_assets, forecasting]),
+        assets=dg.load_assets_from_modules(
+            [inventory, channels, valuation, finance, finance_reports, reconciliation_assets, forecasting]
+        ),
         asset_checks=[
             *inventory_checks.CHECKS,
             *channel_checks.CHECKS,

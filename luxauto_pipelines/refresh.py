@@ -28,8 +28,11 @@ from resources.store.ledger import posting_days
 from resources.store.orders import line_days
 from resources.store.rates import read_rates
 from resources.store.stock import movement_days
+from resources.store.stock_valuation import valuable_days
 
 VALUE_ASSETS = ("catalog", "sku_costs", "fx_rates")
+# A movement of several currencies has several rows.
+_FIRST_PARTS = "SELECT * FROM movement_costs WHERE part = 0"
 Progress = Callable[[str, int, int], None]
 _STEP = re.compile(r" - (?P<step>[a-z_]+) - STEP_(?P<end>SUCCESS|FAILURE)")
 
@@ -55,7 +58,7 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     """What has to be made so that the assets tell what the store holds."""
     with books.read() as (connection, brand):
         lines, movements = line_days(connection, brand), movement_days(connection, brand)
-        postings = posting_days(connection, brand)
+        postings, valuable = posting_days(connection, brand), valuable_days(connection, brand)
         catalog, costs, rates = (
             read_catalog(connection, brand),
             read_costs(connection, brand),
@@ -71,6 +74,7 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
         {
             *_stale_days(lake, "transactions", "line_id", lines),
             *_stale_days(lake, "stock_movements", "movement_id", movements),
+            *_stale_days(lake, f"({_FIRST_PARTS})", "movement_id", valuable),
             *_stale_days(lake, "ledger", "posting_id", postings, day="event_day"),
             *graph.days_behind(days.to_list()),
         }

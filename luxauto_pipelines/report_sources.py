@@ -10,17 +10,20 @@ import polars as pl
 from assets.finance.assets import TRANSACTIONS
 from assets.finance.booking import load_chart
 from assets.finance.fx import daily_ratios
+from assets.finance.posting import with_line_costs
 from assets.finance.reports.model import ReportError
 from assets.finance.reports.pending import pending_postings
 from assets.finance.reports.registry import Definition
 from assets.finance.reports.sources import Sources
 from assets.finance.reports.span import Span, compared_with
+from assets.finance.stock_postings import line_costs
 from resources.lake import Lake
 from resources.store.brand_store import BrandStore
 from resources.store.catalog import read_catalog, read_costs
 from resources.store.ledger import POSTINGS, read_postings
 from resources.store.orders import read_order_lines
 from resources.store.rates import read_rates
+from resources.store.stock_valuation import read_line_costs
 from resources.store.unposted import read_unposted_lines
 
 
@@ -40,7 +43,7 @@ def lake_sources(books: BrandStore, currency: str | None = None) -> Sources:
     return Sources(
         # Read once: a report and its drill-down ask for the postings several times.
         lake.read("ledger").lazy(),
-        lake.scan("transactions"),
+        with_line_costs(lake.scan("transactions"), line_costs(lake.read("movement_costs")).lazy()),
         lake.read("sku_costs"),
         lake.read("catalog"),
         ratios,
@@ -67,7 +70,8 @@ def store_sources(
         costs, catalog = read_costs(connection, brand), read_catalog(connection, brand)
         if definition.lines:
             found = read_order_lines(connection, brand, first, span.last)
-            lines = found.with_columns(pl.col("customer_id").cast(pl.String).alias("customer"))
+            known = with_line_costs(found, read_line_costs(connection, brand, first, span.last))
+            lines = known.with_columns(pl.col("customer_id").cast(pl.String).alias("customer"))
         rates = read_rates(connection, brand)
         ratios, into_base = daily_ratios(rates, wanted), daily_ratios(rates, base)
         unposted = read_unposted_lines(connection, brand, first, span.last)

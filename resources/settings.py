@@ -41,6 +41,10 @@ class BrandSettings(BaseModel):
         description="Who is shown stock that is scarce: every channel, the first one, or each its share.",
     )
     scarce_at: int = Field(default=0, ge=0, description="Units at or below which a SKU is scarce.")
+    costing: Literal["weighted_average", "fifo", "standard"] = Field(
+        default="weighted_average",
+        description="How stock is valued. Another method values what moves from then on.",
+    )
 
     @field_validator("timezone")
     @classmethod

@@ -8,9 +8,10 @@ import polars as pl
 from assets.finance.booking import load_chart, post_days
 from assets.finance.fx import RATIOS, daily_ratios
 from assets.finance.money import exponent
-from assets.finance.posting import value_lines
+from assets.finance.posting import value_lines, with_line_costs
 from assets.finance.statements import DAILY as REPORT
 from assets.finance.statements import daily_report, margin_by, profit_and_loss
+from assets.finance.stock_postings import line_costs
 from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
 from resources.files import write_file
@@ -89,6 +90,7 @@ def fx_rates(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.Dat
 
 @dg.asset(
     partitions_def=DAILY,
+    deps=["movement_costs"],
     **asset_options("finance", POSTINGS, kinds={"sql", "parquet"}, **{PARTITION_COLUMN: "event_day"}),
 )
 def ledger(
@@ -115,10 +117,12 @@ def financial_report(
     transactions: pl.DataFrame,
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
+    movement_costs: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The day by channel and currency: gross sales, returns, net revenue and the rest, from the ledger; counts from lines."""
     base = store.settings.current.base_currency
-    valued = value_lines(transactions, sku_costs, fx_rates, base)
+    lines = with_line_costs(transactions, line_costs(movement_costs))
+    valued = value_lines(lines, sku_costs, fx_rates, base)
     frame = daily_report(ledger, valued, base)
     count_days(context, frame)
     return result(frame)
@@ -161,11 +165,12 @@ def margin_by_sku(
     transactions: pl.LazyFrame,
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
+    movement_costs: pl.LazyFrame,
     catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Revenue, cost and margin of each SKU; without a known cost the margin is empty."""
     base = store.settings.current.base_currency
-    margins = margin_by(_goods(transactions, sku_costs, fx_rates, base), ["sku"])
+    margins = margin_by(_goods(transactions, movement_costs, sku_costs, fx_rates, base), ["sku"])
     frame = margins.join(catalog.select("sku", "name"), on="sku", how="left", maintain_order="left").select(
         *MARGIN_BY_SKU
     )
@@ -176,11 +181,16 @@ def margin_by_sku(
 
 @dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_CHANNEL, kinds={"parquet"}))
 def margin_by_channel(
-    store: dg.ResourceParam[BrandStore], transactions: pl.LazyFrame, fx_rates: pl.DataFrame, sku_costs: pl.DataFrame
+    store: dg.ResourceParam[BrandStore],
+    transactions: pl.LazyFrame,
+    fx_rates: pl.DataFrame,
+    sku_costs: pl.DataFrame,
+    movement_costs: pl.LazyFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Revenue, cost and margin of each channel."""
     base = store.settings.current.base_currency
-    frame = margin_by(_goods(transactions, sku_costs, fx_rates, base), ["channel"]).select(*MARGIN_BY_CHANNEL)
+    goods = _goods(transactions, movement_costs, sku_costs, fx_rates, base)
+    frame = margin_by(goods, ["channel"]).select(*MARGIN_BY_CHANNEL)
     return result(frame, lambda: _ranking(frame, "channel", "Net revenue by channel", base), "Net revenue by channel")
 
 
@@ -190,11 +200,12 @@ def margin_by_collection(
     transactions: pl.LazyFrame,
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
+    movement_costs: pl.LazyFrame,
     catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Revenue, cost and margin of each collection and category; products without one are together in an empty row."""
     base = store.settings.current.base_currency
-    goods = _goods(transactions, sku_costs, fx_rates, base)
+    goods = _goods(transactions, movement_costs, sku_costs, fx_rates, base)
     placed = goods.join(catalog.select("sku", "collection", "category"), on="sku", how="left")
     frame = margin_by(placed, ["collection", "category"]).select(*MARGIN_BY_COLLECTION)
 
@@ -209,9 +220,11 @@ def margin_by_collection(
     return result(frame, plot, "Net revenue by collection")
 
 
-def _goods(transactions: pl.LazyFrame, costs: pl.DataFrame, ratios: pl.DataFrame, base: str) -> pl.DataFrame:
+def _goods(
+    transactions: pl.LazyFrame, movement_costs: pl.LazyFrame, costs: pl.DataFrame, ratios: pl.DataFrame, base: str
+) -> pl.DataFrame:
     goods = transactions.filter(pl.col("kind").is_in(["goods", "refund"])).collect()
-    return value_lines(goods, costs, ratios, base)
+    return value_lines(with_line_costs(goods, line_costs(movement_costs.collect())), costs, ratios, base)
 
 
 @dg.asset(**asset_options("finance", EXECUTIVE, kinds={"html", "excel"}))

@@ -4,6 +4,8 @@ Belongs here: valuation and the double entry of order lines. Does not belong her
 (`resources/store/ledger`), reports (`statements`).
 """
 
+from typing import TypeVar
+
 import polars as pl
 
 from assets.finance.accounts import CLEARING, COST_OF_GOODS, INVENTORY, RETURNS, Chart, sub_account
@@ -11,27 +13,35 @@ from assets.finance.fx import convert
 from assets.finance.money import INT128
 from assets.finance.rules import account_of_kind
 
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 WANTED = ["order_id", "day", "account", "currency", "amount_minor", "base_amount_minor"]
 
 
-def value_lines(
-    lines: pl.DataFrame,
-    costs: pl.DataFrame,
-    ratios: pl.DataFrame,
-    base_currency: str,
-    line_costs: pl.DataFrame | None = None,
-) -> pl.DataFrame:
+def with_line_costs(lines: Frame, line_costs: Frame) -> Frame:
+    """Lines that know what the units which they moved were worth in stock: `value_lines` then asks no cost table.
+
+    `line_costs`: line_id, cost_minor, cost_currency; both null where the cost is not known.
+    """
+    told = line_costs.select(
+        "line_id", stock_cost_minor="cost_minor", stock_cost_currency="cost_currency", by_stock=pl.lit(True)
+    )
+    return lines.join(told, on="line_id", how="left", maintain_order="left")  # pyright: ignore[reportArgumentType]
+
+
+def value_lines(lines: pl.DataFrame, costs: pl.DataFrame, ratios: pl.DataFrame, base_currency: str) -> pl.DataFrame:
     """Add to each line what it is worth in the base currency and, for goods, what it cost.
 
     Adds base_amount_minor, cost_minor (of the whole line, negative for returns), cost_currency, base_cost_minor: all null
-    where no rate or no cost is known. `line_costs` (line_id, cost_minor, cost_currency) is what the units that the lines
-    moved were worth in stock. A line that is not in it costs what `costs` says (sku, valid_from, cost_minor of one unit,
-    currency): the newest cost that is valid on the line's day.
+    where no rate or no cost is known. The cost is what stock says (`with_line_costs`). A line of which it says nothing costs
+    what `costs` says (sku, valid_from, cost_minor of one unit, currency): the newest cost that is valid on the line's day.
     """
-    valued = convert(lines, ratios, base_currency, "amount_minor", "base_amount_minor")
-    costed = _with_costs(valued, costs)
-    if line_costs is not None:
-        costed = _with_line_costs(costed, line_costs)
+    costed = _with_costs(convert(lines, ratios, base_currency, "amount_minor", "base_amount_minor"), costs)
+    if "by_stock" in costed.columns:
+        by_stock = pl.col("by_stock").fill_null(False) & (pl.col("kind") == "goods")
+        costed = costed.with_columns(
+            pl.when(by_stock).then("stock_cost_minor").otherwise("cost_minor").alias("cost_minor"),
+            pl.when(by_stock).then("stock_cost_currency").otherwise("cost_currency").alias("cost_currency"),
+        ).drop("stock_cost_minor", "stock_cost_currency", "by_stock")
     renamed = costed.rename({"currency": "line_currency", "cost_currency": "currency"})
     converted = convert(renamed, ratios, base_currency, "cost_minor", "base_cost_minor")
     return converted.rename({"currency": "cost_currency", "line_currency": "currency"})
@@ -53,17 +63,6 @@ def _with_costs(lines: pl.DataFrame, costs: pl.DataFrame) -> pl.DataFrame:
         pl.when(goods).then(whole.cast(pl.Int64, strict=False)).alias("cost_minor"),
         pl.when(goods).then("cost_currency").alias("cost_currency"),
     ).drop("unit_cost_minor")
-
-
-def _with_line_costs(lines: pl.DataFrame, line_costs: pl.DataFrame) -> pl.DataFrame:
-    """The same, where stock says what the line's units were worth; what it does not know stays unknown."""
-    told = line_costs.select("line_id", of_line="cost_minor", currency_of_line="cost_currency", told=pl.lit(True))
-    joined = lines.join(told, on="line_id", how="left", maintain_order="left")
-    by_stock = pl.col("told").fill_null(False) & (pl.col("kind") == "goods")
-    return joined.with_columns(
-        pl.when(by_stock).then("of_line").otherwise("cost_minor").alias("cost_minor"),
-        pl.when(by_stock).then("currency_of_line").otherwise("cost_currency").alias("cost_currency"),
-    ).drop("of_line", "currency_of_line", "told")
 
 
 def wanted_postings(valued: pl.DataFrame, chart: Chart | None = None, *, with_costs: bool = True) -> pl.DataFrame:

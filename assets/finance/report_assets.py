@@ -14,12 +14,13 @@ from assets.charts import Unit, bar_ranking, stacked_bars
 from assets.finance.assets import MARGIN, TRANSACTIONS
 from assets.finance.fx import RATIOS
 from assets.finance.money import exponent
-from assets.finance.posting import value_lines
+from assets.finance.posting import value_lines, with_line_costs
 from assets.finance.reports.margins import margin_frame
 from assets.finance.reports.model import CELLS, Report
 from assets.finance.reports.registry import make_report
 from assets.finance.reports.sources import Sources
 from assets.finance.reports.span import Span
+from assets.finance.stock_postings import line_costs
 from assets.ingestion.lines import today_in
 from assets.presentation import asset_options, result
 from resources.store.brand_store import BrandStore
@@ -62,9 +63,11 @@ def revenue_waterfall(
     transactions: pl.LazyFrame,
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
+    movement_costs: pl.LazyFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Month by month from gross sales over returns and discounts to net sales and the gross margin."""
-    sources = _sources(store, ledger, transactions, fx_rates, sku_costs)
+    lines = with_line_costs(transactions, line_costs(movement_costs.collect()).lazy())
+    sources = _sources(store, ledger, lines, fx_rates, sku_costs)
     report = make_report("revenue_waterfall", sources, _span(store, ledger))
     return _result(report, ["4000", "4100", "4200"], "From gross to net sales")
 
@@ -90,11 +93,13 @@ def _margin_asset(by: str, says: str, schema: dict[str, pl.DataType]) -> dg.Asse
         transactions: pl.LazyFrame,
         fx_rates: pl.DataFrame,
         sku_costs: pl.DataFrame,
+        movement_costs: pl.LazyFrame,
         catalog: pl.DataFrame,
     ) -> dg.MaterializeResult[pl.DataFrame]:
         base = store.settings.current.base_currency
         goods = transactions.filter(pl.col("kind").is_in(["goods", "refund"])).collect()
-        frame = margin_frame(value_lines(goods, sku_costs, fx_rates, base), catalog, by).select(*schema)
+        lines = with_line_costs(goods, line_costs(movement_costs.collect()))
+        frame = margin_frame(value_lines(lines, sku_costs, fx_rates, base), catalog, by).select(*schema)
         return result(frame, lambda: _ranking(frame, by, base), f"Net revenue by {by}")
 
     return cast("dg.AssetsDefinition", asset)

@@ -296,6 +296,9 @@ def _value_at_standard(state: _State, rows: Iterator[_Row], told: _Told) -> None
     layers = state.layers
     for row in rows:
         movement, day, kind, quantity, paid, paid_currency, cost, currency = row
+        if quantity == 0:
+            told.add(movement, 0, 0, 0, None)
+            continue
         if day < state.day and len(layers) == 1 and layers[0][1] is not None:
             cost, currency = layers[0][1] // layers[0][0], layers[0][2]
         state.day = max(day, state.day)

@@ -31,6 +31,7 @@ VALUED: dict[str, pl.DataType] = {
     "currency": TEXT,
     "method": TEXT,
 }
+LINE_COSTS: dict[str, pl.DataType] = {"line_id": INT, "cost_minor": INT, "cost_currency": TEXT}
 UNVALUED: dict[str, pl.DataType] = {
     "movement_id": INT,
     "sku": TEXT,
@@ -131,6 +132,23 @@ def read_valued(connection: "Connection", brand: int, first: date, last: date) -
         WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last ORDER BY m.id, v.part
     """
     return read_frame(connection, query, VALUED, {"brand": brand, "first": first, "last": last})
+
+
+def read_line_costs(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
+    """What the order lines of [first, last] cost by their valued movements: columns LINE_COSTS, positive for what was sold.
+
+    The cost is null where that of some units is unknown, or was paid in several currencies.
+    """
+    query = """
+        SELECT line_id, CASE WHEN is_known THEN cost END, CASE WHEN is_known THEN currency END FROM (
+            SELECT m.order_line_id AS line_id, CAST(-sum(v.value_minor) AS BIGINT) AS cost, max(v.currency) AS currency,
+                   count(*) = count(v.value_minor) AND count(DISTINCT v.currency) <= 1 AS is_known
+            FROM stock_movements m JOIN stock_valuations v ON v.movement_id = m.id
+            WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last AND m.order_line_id IS NOT NULL
+            GROUP BY m.order_line_id) AS by_line
+        ORDER BY line_id
+    """
+    return read_frame(connection, query, LINE_COSTS, {"brand": brand, "first": first, "last": last})
 
 
 def valuable_days(connection: "Connection", brand: int) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import polars as pl
 
 from assets.finance.fx import daily_ratios
 from assets.finance.period import Books, period_report
+from assets.finance.posting import with_line_costs
 from assets.ingestion.lines import today_in
 from luxauto_pipelines.agents.finance_inventory.errors import InvalidFields
 from luxauto_pipelines.agents.finance_inventory.parameters import ReportRequest
@@ -18,6 +19,7 @@ from luxauto_pipelines.agents.registry import Call
 from resources.store.catalog import read_costs
 from resources.store.orders import read_order_lines
 from resources.store.rates import read_rates
+from resources.store.stock_valuation import read_line_costs
 from resources.store.transactions import read_events
 
 DEFAULT_DAYS = 30
@@ -35,7 +37,9 @@ def financial_report(call: Call, wanted: ReportRequest) -> dict[str, Any]:
     first, last = days_of(wanted, current.timezone, today_in(current.timezone, now))
     currency = wanted.currency or current.base_currency
     with books.read() as (connection, brand):
-        lines = read_order_lines(connection, brand, first, last)
+        lines = with_line_costs(
+            read_order_lines(connection, brand, first, last), read_line_costs(connection, brand, first, last)
+        )
         costs = read_costs(connection, brand)
         rates = read_rates(connection, brand)
         begin, end = _instants(first, last, current.timezone)
