@@ -13,6 +13,7 @@ from assets.finance.posting import value_lines, wanted_postings, with_rates
 from assets.finance.rules import Event
 from assets.finance.statements import daily_report
 from assets.ingestion.mapping import load_preset
+from assets.inventory.valuation_assets import value_new
 from luxauto_pipelines.ingest import ingest_orders, ingest_reference
 from luxauto_pipelines.instance import reload
 from resources.lake import Lake
@@ -21,6 +22,7 @@ from resources.store.catalog import read_catalog, read_costs
 from resources.store.ledger import post, read_postings, write_accounts
 from resources.store.orders import read_order_lines
 from resources.store.rates import read_rates
+from resources.store.stock_valuation import read_valued
 
 FIRST, LAST = date(2026, 2, 1), date(2026, 3, 31)
 ORDERS = """\
@@ -54,6 +56,7 @@ def take_in(folder: Path) -> BrandStore:
 def close(books: BrandStore) -> Lake:
     """The days posted and in the lake."""
     base = books.settings.current.base_currency
+    value_new(books, LAST)
     with books.write() as (connection, brand):
         lines = read_order_lines(connection, brand, FIRST, LAST)
         costs, catalog = read_costs(connection, brand), read_catalog(connection, brand)
@@ -65,10 +68,12 @@ def close(books: BrandStore) -> Lake:
         paid = Event("customer_payment", "p1", date(2026, 3, 30), "EUR", {"amount": 50000}, names, reference="3")
         book(connection, brand, base, [paid])
         postings = read_postings(connection, brand, FIRST, LAST)
+        moved = read_valued(connection, brand, FIRST, LAST)
     lake = Lake(books.settings.lake_url, books.settings.brand)
     customer = pl.col("customer_id").cast(pl.String).alias("customer")
     for name, frame in {
         "ledger": postings,
+        "movement_costs": moved,
         "transactions": lines.with_columns(customer).select(*TRANSACTIONS),
         "financial_report": daily_report(postings, valued, base),
     }.items():
