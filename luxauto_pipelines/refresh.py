@@ -27,9 +27,11 @@ from resources.store.catalog import read_catalog, read_costs
 from resources.store.ledger import posting_days
 from resources.store.orders import line_days
 from resources.store.rates import read_rates
+from resources.store.reconciliation import last_change
 from resources.store.stock import movement_days
 from resources.store.stock_valuation import valuable_days
 
+RECONCILED_ASSETS = ("payout_reconciliation", "unmatched_items", "purchase_matches")
 VALUE_ASSETS = ("catalog", "sku_costs", "fx_rates")
 # A movement of several currencies has several rows.
 _FIRST_PARTS = "SELECT * FROM movement_costs WHERE part = 0"
@@ -59,6 +61,7 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     with books.read() as (connection, brand):
         lines, movements = line_days(connection, brand), movement_days(connection, brand)
         postings, valuable = posting_days(connection, brand), valuable_days(connection, brand)
+        reconciled_at = last_change(connection, brand)
         catalog, costs, rates = (
             read_catalog(connection, brand),
             read_costs(connection, brand),
@@ -83,6 +86,8 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     roots |= {
         name for name, rows in {"catalog": catalog, "sku_costs": costs}.items() if not _same_rows(lake, name, rows)
     } | ({"fx_rates"} if not _same_rates(lake, books, rates) else set())
+    if reconciled_at is not None:
+        roots |= graph.made_before(reconciled_at.timestamp(), RECONCILED_ASSETS)
     assets = graph.keys if everything else graph.with_descendants(roots)
     if everything or (assets & set(DAILY_ASSETS) and not stale_days):
         stale_days = days.to_list()
@@ -207,6 +212,10 @@ class _Graph:
             own = self.made_at.get(name)
             if own is None or any(self.made_at.get(parent, 0.0) > own for parent in parents):
                 yield name
+
+    def made_before(self, instant: float, names: Iterable[str]) -> set[str]:
+        """Those of these assets that are older than a change of what they tell."""
+        return {name for name in names if self.made_at.get(name, 0.0) < instant}
 
     def with_descendants(self, roots: set[str]) -> set[str]:
         reached = set(roots)

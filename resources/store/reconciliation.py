@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from resources.store.bulk import fetch, insert_frame, insert_row, read_frame, run, upsert_frame
+from resources.store.bulk import as_instant, fetch, insert_frame, insert_row, read_frame, run, upsert_frame
 from resources.store.orders import DAY, INSTANT, INT, TEXT
 
 if TYPE_CHECKING:
@@ -292,6 +292,19 @@ def unmatch(connection: "Connection", brand: int, match_id: int, actor: str, rea
     return insert_row(
         connection, "matches", values | {"actor": actor, "reason": reason, "created_at": datetime.now(UTC)}
     )
+
+
+def last_change(connection: "Connection", brand: int) -> datetime | None:
+    """When a statement, a match or a supplier's invoice was last written, approved or booked; None where nothing ever was."""
+    queries = (
+        "SELECT max(taken_at) FROM statement_files WHERE brand_id = :brand",
+        "SELECT max(created_at) FROM matches WHERE brand_id = :brand",
+        "SELECT max(taken_at) FROM supplier_invoices WHERE brand_id = :brand",
+        "SELECT max(approved_at) FROM supplier_invoices WHERE brand_id = :brand",
+        "SELECT max(recorded_at) FROM journal_entries WHERE brand_id = :brand AND kind = 'supplier_invoice'",
+    )
+    found = [fetch(connection, query, {"brand": brand})[0][0] for query in queries]
+    return max((as_instant(at) for at in found if at is not None), default=None)
 
 
 def times_undone(connection: "Connection", brand: int) -> dict[int, int]:

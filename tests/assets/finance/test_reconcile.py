@@ -4,7 +4,7 @@ Does not belong here: vendors' layouts (`payouts/test_reading`), the rules on fr
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +31,7 @@ from resources.store.brand_store import BrandStore
 from resources.store.ledger import post, read_postings, write_accounts
 from resources.store.orders import read_order_lines
 from resources.store.rates import read_rates
-from resources.store.reconciliation import ReconciliationError
+from resources.store.reconciliation import ReconciliationError, last_change
 from tests.assets.finance.payouts import samples
 
 TODAY = date(2026, 11, 20)
@@ -316,6 +316,25 @@ def test_card_numbers_and_people_are_not_kept(books: BrandStore, tmp_path: Path,
     assert "3000]" in state.bank["reference"][0]
     for secret in ("4242424242424242", "4242 4242", "eve@", "DE8937", "Durand"):
         assert secret not in everything
+
+
+def test_it_is_known_when_something_last_changed(books: BrandStore, tmp_path: Path, take: Take_) -> None:
+    def changed() -> datetime | None:
+        with books.read() as (connection, brand):
+            return last_change(connection, brand)
+
+    assert changed() is None
+    sell(books, tmp_path, ORDERS)
+    assert changed() is None
+    take(EARLIER)
+    first = changed()
+    assert first is not None
+    run(books)
+    second = changed()
+    assert second is not None
+    assert second > first
+    run(books)
+    assert changed() == second
 
 
 def test_a_bank_statement_that_does_not_add_up_leaves_nothing_behind(books: BrandStore, take: Take_) -> None:
