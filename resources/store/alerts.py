@@ -1,6 +1,6 @@
 """Alerts as people work on them: listed, acknowledged, resolved.
 
-Does not belong here: raising them (`stock`, the workflow journal).
+Does not belong here: what they are about (`stock`, `fraud`, the workflow journal).
 """
 
 from dataclasses import dataclass
@@ -54,6 +54,27 @@ def raise_channel_alert(
     if not changed.rowcount:
         row = {"brand_id": brand, "kind": "channel", "status": "open", "subject": channel, "details": details}
         insert_row(connection, "alerts", {**row, "opened_at": values["now"]})
+
+
+def raise_alert(connection: "Connection", brand: int, kind: str, subject: str, details: dict[str, Any]) -> None:
+    """Open an alert about a subject, or bring the details of the one that is not resolved yet up to date."""
+    values = {"brand": brand, "kind": kind, "subject": subject}
+    unresolved = "brand_id = :brand AND kind = :kind AND subject = :subject AND status <> 'resolved'"
+    changed = run(
+        connection, f"UPDATE alerts SET details = :details WHERE {unresolved}", {**values, "details": details}
+    )
+    if not changed.rowcount:
+        row = {"brand_id": brand, "kind": kind, "status": "open", "subject": subject, "details": details}
+        insert_row(connection, "alerts", {**row, "opened_at": datetime.now(UTC)})
+
+
+def resolve_alert(connection: "Connection", brand: int, kind: str, subject: str, by: str | None) -> None:
+    """Resolve what is open about a subject; `by` is None where the cause went away by itself. Nothing open: nothing done."""
+    statement = """
+        UPDATE alerts SET status = 'resolved', resolved_at = :now, resolved_by = :by
+        WHERE brand_id = :brand AND kind = :kind AND subject = :subject AND status <> 'resolved'
+    """
+    run(connection, statement, {"now": datetime.now(UTC), "by": by, "brand": brand, "kind": kind, "subject": subject})
 
 
 def list_alerts(

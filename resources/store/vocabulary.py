@@ -78,7 +78,8 @@ STEP_STATES = (
     "compensation_failed",
 )
 APPROVAL_STATES = ("pending", "approved", "rejected", "expired")
-ALERT_KINDS = ("low_stock", "out_of_stock", "workflow", "shortfall", "channel")
+ALERT_KINDS = ("low_stock", "out_of_stock", "workflow", "shortfall", "channel", "fraud")
+FRAUD_VERDICTS = ("fraud", "legit")
 CONNECTOR_KINDS = ("woocommerce", "shopify", "amazon", "ebay")
 FOREIGN_EDIT_POLICIES = ("min_wins", "master_wins", "hold")
 WRITE_STATES = ("intent", "confirmed", "accepted", "stale", "refused", "ignored", "unknown", "lost", "not_sent")

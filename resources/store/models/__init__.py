@@ -16,6 +16,7 @@ from resources.store.models.channels import (
 )
 from resources.store.models.customers import Customer, CustomerProfile
 from resources.store.models.effects import Effect
+from resources.store.models.fraud import FraudReview, OrderHold
 from resources.store.models.gateway import IdempotencyKey, InboxMessage, RevokedToken, Spending
 from resources.store.models.ledger import Account, AccountingPeriod, FxRate, JournalEntry, Posting, Transaction
 from resources.store.models.orders import Import, Order, OrderLine
@@ -65,6 +66,7 @@ __all__ = [
     "CustomerProfile",
     "DailyQuota",
     "Effect",
+    "FraudReview",
     "FxRate",
     "IdempotencyKey",
     "Import",
@@ -75,6 +77,7 @@ __all__ = [
     "Match",
     "NumberedPiece",
     "Order",
+    "OrderHold",
     "OrderLine",
     "Payout",
     "Posting",
