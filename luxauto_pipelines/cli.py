@@ -13,6 +13,7 @@ from luxauto_pipelines import (
     cli_bookkeeping,
     cli_channels,
     cli_finance,
+    cli_fraud,
     cli_gateway,
     cli_inventory,
     cli_purchases,
@@ -34,6 +35,7 @@ cli_finance.app.add_typer(cli_bookkeeping.app)
 cli_finance.app.add_typer(cli_purchases.app)
 cli_finance.app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_finance.app, name="finance")
+app.add_typer(cli_fraud.app, name="fraud")
 app.add_typer(cli_channels.app, name="channel")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
 app.add_typer(cli_inventory.app, name="inventory")
@@ -262,6 +264,9 @@ def main() -> None:
     from pydantic import ValidationError
 
     from assets.finance.accounts import InvalidChart
+    from assets.finance.fraud.columns import FraudDataError
+    from assets.finance.fraud.model_file import ModelFileError
+    from assets.finance.fraud.rules import InvalidRule
     from assets.finance.money import UnknownCurrency
     from assets.finance.payouts.frames import StatementError
     from assets.finance.reports.model import ReportError
@@ -280,6 +285,7 @@ def main() -> None:
     from resources.store.connections import UnknownConnection
     from resources.store.customers import UnknownCustomer
     from resources.store.engine import StoreError
+    from resources.store.fraud import FraudReviewError
     from resources.store.journal import UnknownWorkflow, WorkflowConflict
     from resources.store.ledger import LedgerError
     from resources.store.locks import Busy
@@ -297,13 +303,17 @@ def main() -> None:
         CardDataRefused,
         CannotClose,
         ChannelError,
+        FraudDataError,
+        FraudReviewError,
         InvalidChart,
         InvalidEvent,
+        InvalidRule,
         InvalidStockKeeping,
         InvalidWorkflow,
         LedgerError,
         MappingError,
         MissingAsset,
+        ModelFileError,
         NotEnough,
         PeriodClosed,
         ReconciliationError,

@@ -6,6 +6,7 @@ Time never runs backwards: what checks, calibrates and sets the threshold lies a
 is kept is then fitted again on all rows up to the given day, with the calibration found before.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -179,8 +180,34 @@ def with_history(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def words(feature: str) -> str:
-    """A feature's name as people say it."""
-    return feature.replace("_", " ").replace(" reported", " reported frauds")
+    """A feature as people say it, before a colon and its value."""
+    if feature in _WORDS:
+        return _WORDS[feature]
+    if found := _WINDOWED.fullmatch(feature):
+        return f"{_KINDS[found['kind']].format(found['who'])} within {int(found['n'])} {_SPANS[found['unit']]}"
+    return feature.replace("_", " ")
+
+
+_WORDS = {
+    "value": "amount",
+    "owner_deviation": "robust deviations above the owner's usual amount",
+    "owner_ratio": "times the owner's usual amount",
+    "owner_median": "the owner's usual amount",
+    "owner_unusual_14d": "unusual amounts of the owner in the two weeks before",
+    "owner_highest_deviation_14d": "most deviations of the owner in the two weeks before",
+    "population_deviation": "robust deviations above the usual amount",
+    "population_ratio": "times the usual amount",
+}
+_KINDS = {
+    "count": "transactions of the {}",
+    "mean": "mean amount of the {}",
+    "reported": "frauds reported of the {}, a week ago,",
+    "reported_share": "share of reported frauds of the {}, a week ago,",
+    "cards": "cards of one {}",
+    "customers": "customers of one {}",
+}
+_SPANS = {"h": "hour", "d": "days"}
+_WINDOWED = re.compile(rf"(?P<who>[a-z]+)_(?P<kind>{'|'.join(sorted(_KINDS, reverse=True))})_(?P<n>\d+)(?P<unit>[hd])")
 
 
 def owner_column(columns: list[str]) -> str:
@@ -236,7 +263,7 @@ def _validated(known: pl.DataFrame, later: pl.DataFrame, scores: np.ndarray, tes
 def _booster(model: Model) -> Any:
     import lightgbm as lgb
 
-    return lgb.Booster(params={"num_threads": 1, "verbosity": -1}, model_str=model.booster)
+    return lgb.Booster(model_str=model.booster)
 
 
 def _matrix(features: pl.DataFrame, names: "list[str] | tuple[str, ...]") -> np.ndarray:
