@@ -29,12 +29,15 @@ from resources.store.orders import line_days
 from resources.store.rates import read_rates
 from resources.store.reconciliation import last_change
 from resources.store.stock import movement_days
-from resources.store.stock_valuation import valuable_days
+from resources.store.stock_valuation import unvalued_days, valued_days
 
 RECONCILED_ASSETS = ("payout_reconciliation", "unmatched_items", "purchase_matches")
 VALUE_ASSETS = ("catalog", "sku_costs", "fx_rates")
-# A movement of several currencies has several rows.
-_FIRST_PARTS = "SELECT * FROM movement_costs WHERE part = 0"
+# Values can be taken back and computed again: their number is then the same.
+_VALUES = """
+    SELECT day, CAST(sum(coalesce(value_minor, 0) + variance_minor) OVER (PARTITION BY day) AS BIGINT) AS total
+    FROM movement_costs
+"""
 Progress = Callable[[str, int, int], None]
 _STEP = re.compile(r" - (?P<step>[a-z_]+) - STEP_(?P<end>SUCCESS|FAILURE)")
 
@@ -60,7 +63,8 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     """What has to be made so that the assets tell what the store holds."""
     with books.read() as (connection, brand):
         lines, movements = line_days(connection, brand), movement_days(connection, brand)
-        postings, valuable = posting_days(connection, brand), valuable_days(connection, brand)
+        postings = posting_days(connection, brand)
+        valued, unvalued = valued_days(connection, brand), unvalued_days(connection, brand)
         reconciled_at = last_change(connection, brand)
         catalog, costs, rates = (
             read_catalog(connection, brand),
@@ -77,7 +81,8 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
         {
             *_stale_days(lake, "transactions", "line_id", lines),
             *_stale_days(lake, "stock_movements", "movement_id", movements),
-            *_stale_days(lake, f"({_FIRST_PARTS})", "movement_id", valuable),
+            *_stale_days(lake, f"({_VALUES})", "total", valued),
+            *unvalued["day"],
             *_stale_days(lake, "ledger", "posting_id", postings, day="event_day"),
             *graph.days_behind(days.to_list()),
         }

@@ -151,13 +151,24 @@ def read_line_costs(connection: "Connection", brand: int, first: date, last: dat
     return read_frame(connection, query, LINE_COSTS, {"brand": brand, "first": first, "last": last})
 
 
-def valuable_days(connection: "Connection", brand: int) -> pl.DataFrame:
-    """Per day: how many movements have a value, whether it was written yet or not, and the newest one's id."""
+def unvalued_days(connection: "Connection", brand: int) -> pl.DataFrame:
+    """Days with movements that have a value which was not written yet: day, movements."""
     query = f"""
-        SELECT m.local_date, count(*), max(m.id) FROM stock_movements m
-        WHERE {_HAS_A_VALUE} GROUP BY m.local_date ORDER BY m.local_date
+        SELECT m.local_date, count(*) FROM stock_movements m
+        WHERE {_HAS_A_VALUE} AND NOT EXISTS (SELECT 1 FROM stock_valuations v WHERE v.movement_id = m.id)
+        GROUP BY m.local_date ORDER BY m.local_date
     """
-    return read_frame(connection, query, {"day": DAY, "movements": INT, "newest": INT}, {"brand": brand})
+    return read_frame(connection, query, {"day": DAY, "movements": INT}, {"brand": brand})
+
+
+def valued_days(connection: "Connection", brand: int) -> pl.DataFrame:
+    """Per day: how many rows of values there are, and what they change in all: day, rows, newest (the sum)."""
+    query = """
+        SELECT m.local_date, count(*), CAST(sum(coalesce(v.value_minor, 0) + v.variance_minor) AS BIGINT)
+        FROM stock_valuations v JOIN stock_movements m ON m.id = v.movement_id
+        WHERE v.brand_id = :brand GROUP BY m.local_date ORDER BY m.local_date
+    """
+    return read_frame(connection, query, {"day": DAY, "rows": INT, "newest": INT}, {"brand": brand})
 
 
 def forget_values(connection: "Connection", brand: int) -> int:

@@ -34,7 +34,8 @@ from resources.store.stock_valuation import (
     read_line_costs,
     read_unvalued,
     read_valued,
-    valuable_days,
+    unvalued_days,
+    valued_days,
     write_values,
 )
 
@@ -152,12 +153,15 @@ def test_a_sku_without_a_cost_waits_and_is_valued_from_its_beginning_once_it_has
     house.move("BAG", "receipt", 5, "2025-03-02")
     assert house.value() == 0
     with house.books.read() as (connection, brand):
-        assert valuable_days(connection, brand).height == 0
+        assert unvalued_days(connection, brand).height == 0
     house.cost("BAG", 100)
+    with house.books.read() as (connection, brand):
+        assert unvalued_days(connection, brand)["movements"].to_list() == [1, 1]
     assert house.value() == 2
     assert house.valued()["value_minor"].to_list() == [-200, 500]
     with house.books.read() as (connection, brand):
-        assert valuable_days(connection, brand)["movements"].to_list() == [1, 1]
+        assert valued_days(connection, brand).select("rows", "newest").rows() == [(1, -200), (1, 500)]
+        assert unvalued_days(connection, brand).height == 0
         assert read_unvalued(connection, brand, LAST).height == 0
 
 
