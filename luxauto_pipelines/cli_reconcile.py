@@ -163,7 +163,10 @@ def _show(frame: "pl.DataFrame", title: str, format: Format, *, none: str) -> No
         shown: dict[str, Any] = {}
         for name, value in row.items():
             if name.endswith("_minor"):
-                shown[name.removesuffix("_minor")] = None if value is None else to_decimal(value, row["currency"])
+                plain = name.removesuffix("_minor")
+                shown[f"{plain}_amount" if plain in row else plain] = (
+                    None if value is None else to_decimal(value, row["currency"])
+                )
             else:
                 shown[name] = value
         rows.append(shown)

@@ -86,7 +86,9 @@ def _unconverted(report: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_channel(report: pl.DataFrame) -> pl.DataFrame:
-    return report.group_by("channel").agg(pl.col("base_net_revenue_minor").sum().alias("net_revenue"))
+    # Payouts, fees and expenses may be of no channel; they sell nothing.
+    sold = report.filter(pl.col("channel").is_not_null() | (pl.col("base_net_revenue_minor") != 0))
+    return sold.group_by("channel").agg(pl.col("base_net_revenue_minor").sum().alias("net_revenue"))
 
 
 def _by_sku(margins: pl.DataFrame) -> pl.DataFrame:

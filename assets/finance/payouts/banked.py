@@ -11,6 +11,7 @@ import polars as pl
 
 from assets.finance.payouts.frames import BANK, DAY, INT, PAYOUTS, TEXT
 from assets.finance.payouts.matching import Limits, normalised, only_within
+from assets.finance.payouts.words import shown
 
 PAYOUT_ROWS: dict[str, pl.DataType] = {"payout_id": INT, "processor": TEXT, **PAYOUTS, "pooled": pl.Boolean()}
 BANK_ROWS: dict[str, pl.DataType] = {"bank_line_id": INT, **BANK}
@@ -182,13 +183,28 @@ def _judged(rows: pl.DataFrame, limits: Limits, today: date) -> pl.DataFrame:
     )
     words = (
         pl.when(apart != 0)
-        .then(pl.format("the processor states {}, its {} lines come to {}: {} apart", stated, "lines", lines, apart))
+        .then(
+            pl.format(
+                "the processor states {}, its {} lines come to {}: {} apart",
+                shown("stated_minor"),
+                "lines",
+                shown("lines_minor"),
+                shown(apart),
+            )
+        )
         .when(short != 0)
-        .then(pl.format("the bank booked {}, {} were expected: {} apart", banked, "expected_minor", short))
+        .then(
+            pl.format(
+                "the bank booked {}, {} were expected: {} apart",
+                shown("banked_minor"),
+                shown("expected_minor"),
+                shown(short),
+            )
+        )
         .when(~pl.col("pooled") & ~has_lines)
         .then(pl.lit("the lines of this payout were not taken in"))
         .when(banked.is_null() & (pl.col("expected_minor") != 0))
-        .then(pl.format("no line of the bank with {} {} yet", "expected_minor", "currency"))
+        .then(pl.format("no line of the bank with {} {} yet", shown("expected_minor"), "currency"))
     )
     return rows.with_columns(
         pl.when(apart != 0).then(apart).otherwise(short).alias("difference_minor"),

@@ -14,6 +14,7 @@ import polars as pl
 
 from assets.finance.money import divide_half_even, exponent_of
 from assets.finance.payouts.frames import DAY, INT, SETTLEMENT, TEXT
+from assets.finance.payouts.words import shown
 
 POOLS = {"charge": "paid", "refund": "refunded", "chargeback": "disputed", "chargeback_reversal": "won"}
 _SIGNS = {"paid": 1, "refunded": -1, "disputed": -1, "won": 1}
@@ -210,9 +211,9 @@ def _by_reference(named: pl.DataFrame, pools: pl.DataFrame, ratios: pl.DataFrame
     """Lines that name one order, as far as its pool reaches."""
     sure = named.filter((pl.col("named") == 1) & (pl.col("size") > 0))
     joined = sure.join(pools.filter(pl.col("open_minor") > 0), on=["order_id", "pool"])
-    own, shown = pl.col("currency") == pl.col("order_currency"), pl.col("shown_currency") == pl.col("order_currency")
+    own, seen = pl.col("currency") == pl.col("order_currency"), pl.col("shown_currency") == pl.col("order_currency")
     priced = joined.with_columns(
-        pl.when(own).then("size").when(shown).then("shown").alias("takes"), (own | shown).alias("is_told")
+        pl.when(own).then("size").when(seen).then("shown").alias("takes"), (own | seen).alias("is_told")
     )
     told = _fill(priced.filter("is_told"))
     # A pool that was matched exactly in its own currency is not open for what would have to be converted.
@@ -243,7 +244,9 @@ def _fill(priced: pl.DataFrame) -> pl.DataFrame:
     )
     is_part = pl.col("how") == "_partial"
     rule = pl.col("by").replace_strict(_RULES, return_dtype=TEXT) + pl.col("how")
-    flag = pl.when(is_part).then(pl.format("part of {} that are open", "open_minor"))
+    flag = pl.when(is_part).then(
+        pl.format("part of {} {} that are open", shown("open_minor", "order_currency"), "order_currency")
+    )
     return chosen.select(_match(rule, pl.col("takes"), flag))
 
 
@@ -261,7 +264,11 @@ def _converted(rest: pl.DataFrame, ratios: pl.DataFrame, limits: Limits) -> pl.D
     near = worth.filter(apart <= pl.col("order_worth").cast(pl.Int128) * limits.fx_tolerance)
     rule = pl.col("by").replace_strict(_RULES, return_dtype=TEXT) + pl.lit("_converted")
     flag = pl.format(
-        "{} {} for {} {}: within the tolerance of the day's rate", "size", "currency", "open_minor", "order_currency"
+        "{} {} for {} {}: within the tolerance of the day's rate",
+        shown("size"),
+        "currency",
+        shown("open_minor", "order_currency"),
+        "order_currency",
     )
     return near.select(_match(rule, pl.col("open_minor"), flag))
 

@@ -11,6 +11,7 @@ import polars as pl
 from assets.finance.payouts.banked import NAMES
 from assets.finance.payouts.frames import DAY, INT, TEXT
 from assets.finance.payouts.matching import open_lines, open_pools, resolve
+from assets.finance.payouts.words import shown
 
 UNMATCHED: dict[str, pl.DataType] = {
     "item": TEXT,
@@ -113,7 +114,7 @@ def _of_the_order(
     sure = sure.join(
         twins, left_on=["order_id", "pool", "gross_minor"], right_on=["order_id", "pool", "amount_minor"], how="left"
     )
-    shown = pl.when(pl.col("currency") == pl.col("order_currency")).then("size").otherwise("shown")
+    seen = pl.when(pl.col("currency") == pl.col("order_currency")).then("size").otherwise("shown")
     comparable = (pl.col("currency") == pl.col("order_currency")) | (
         pl.col("shown_currency") == pl.col("order_currency")
     )
@@ -134,7 +135,7 @@ def _of_the_order(
             pl.format(
                 "the amount differs from what is open of order {} by {} {}",
                 "number",
-                shown - pl.col("open_minor"),
+                shown(seen - pl.col("open_minor"), "order_currency"),
                 "order_currency",
             )
         )
@@ -143,7 +144,7 @@ def _of_the_order(
         "line_id",
         pl.col("number").alias("suggested_order"),
         words.alias("suggestion"),
-        (shown - pl.col("open_minor")).abs().alias("apart"),
+        (seen - pl.col("open_minor")).abs().alias("apart"),
     )
 
 
@@ -224,7 +225,9 @@ def _nearest(left: pl.DataFrame, wanted: pl.DataFrame, *, exact: bool) -> pl.Dat
         )
         by = pl.col("shown") - pl.col("open_minor")
         found = found.filter((by.abs() * _NEAR_SHARE <= pl.col("shown")) & (days.abs() <= _NEAR_DAYS))
-        words = pl.format("order {} differs by {} {} and {} days", "number", by, "order_currency", days.abs())
+        words = pl.format(
+            "order {} differs by {} {} and {} days", "number", shown(by, "order_currency"), "order_currency", days.abs()
+        )
         apart = by.abs()
     number = pl.col("number").alias("suggested_order")
     found = found.filter(pl.col("number").is_not_null()).with_columns(order_currency=pl.col("shown_currency"))
@@ -243,7 +246,7 @@ def _unexplained(lines: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter((pl.col("kind") != "reserve") | (pl.col("held") != 0))
     words = (
         pl.when(pl.col("kind") == "reserve")
-        .then(pl.format("the processor keeps {} {} back in all", -pl.col("held"), "currency"))
+        .then(pl.format("the processor keeps {} {} back in all", shown(-pl.col("held")), "currency"))
         .otherwise(pl.lit("it belongs to no order: record what it was (`luxauto finance record`)"))
     )
     return rows.select(
@@ -320,10 +323,13 @@ def _orders(
     )
     pools = open_pools(placed, active).filter(pl.col("pool").is_in(["paid", "refunded"]) & (pl.col("open_minor") != 0))
     joined = pools.join(placed, left_on=["order_id", "order_currency"], right_on=["order_id", "currency"])
-    words = pl.format(
-        "{} of order {} is in no statement",
-        pl.when(pl.col("pool") == "paid").then(pl.lit("payment")).otherwise(pl.lit("refund")),
-        "number",
+    what = pl.when(pl.col("pool") == "paid").then(pl.lit("payment")).otherwise(pl.lit("refund"))
+    words = (
+        pl.when(pl.col("open_minor") == pl.col("whole_minor"))
+        .then(pl.format("the {} of order {} is in no statement", what, "number"))
+        .when(pl.col("open_minor") > 0)
+        .then(pl.format("a part of the {} of order {} is in no statement", what, "number"))
+        .otherwise(pl.format("more was matched with order {} than it is about: was it changed since?", "number"))
     )
     return joined.select(
         pl.lit("order").alias("item"),

@@ -183,7 +183,7 @@ def test_a_payout_whose_lines_do_not_come_to_it_is_named_and_not_booked(
     assert report(books) == [("po_1", 95381, 95381, 1, "differs")]
     assert balances(books, "1000") == {}
     explained = left(books).filter(pl.col("item") == "payout")["suggestion"][0]
-    assert explained == "the processor states 95381, its 3 lines come to 95380: 1 apart"
+    assert explained == "the processor states 95.381, its 3 lines come to 95.380: 0.001 apart"
 
 
 def test_what_is_left_comes_with_the_best_guess(books: BrandStore, tmp_path: Path, take: Take_) -> None:
@@ -205,7 +205,7 @@ def test_what_is_left_comes_with_the_best_guess(books: BrandStore, tmp_path: Pat
     assert guesses.sort("amount_minor").rows() == [
         (-1000, "1002", "order 1002 has nothing refunded in the books"),
         (123, None, "no order has the number #7777: was its file taken in?"),
-        (10400, "1004", "the amount differs from what is open of order 1004 by 500 EUR"),
+        (10400, "1004", "the amount differs from what is open of order 1004 by 5.00 EUR"),
         (20000, "0990", "order 0990 has just this amount, and its number is like 0909"),
         (129000, "1001", "a second one of this amount for order 1001: line 1 is matched with it"),
     ]

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.finance.fx import RATIOS
+from assets.finance.money import to_decimal
 from assets.finance.payouts.banked import BANK_ROWS, BANKED, PAYOUT_ROWS, match_bank, match_customers, reconciliation
 from assets.finance.payouts.matching import ACTIVE, LINES, MATCHES, ORDERS, Limits, match_lines, open_pools
 from assets.finance.payouts.unmatched import unmatched_items
+from assets.finance.payouts.words import shown
 
 DAY = date(2026, 11, 3)
 PROCESSORS = {"shopify": "shopify", "online_store": "stripe", "amazon": "amazon"}
@@ -74,7 +76,7 @@ def test_payments_of_one_order_are_matched_when_they_add_up_to_it() -> None:
 
 def test_a_part_is_matched_as_a_part_and_says_so() -> None:
     found = match([line(1, 200, "1001")], [order(1, 500)])
-    assert found.select("rule", "flag").rows() == [("reference_partial", "part of 500 that are open")]
+    assert found.select("rule", "flag").rows() == [("reference_partial", "part of 5.00 EUR that are open")]
 
 
 def test_more_than_is_open_is_never_matched() -> None:
@@ -184,7 +186,7 @@ def _cases(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
 @given(_cases(), st.randoms(use_true_random=False))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_nothing_is_matched_twice_or_beyond_its_amount_and_the_order_of_rows_is_nothing(
     case: tuple[list[dict[str, Any]], list[dict[str, Any]]], random: Any
 ) -> None:
@@ -252,6 +254,12 @@ def test_a_hundred_thousand_lines_are_matched_in_seconds() -> None:
     )
     assert left.filter(pl.col("item") == "settlement_line").height == count // 10
     assert time.process_time() - started < 15
+
+
+@pytest.mark.parametrize(("minor", "currency"), [(129900, "EUR"), (-5, "EUR"), (-1234, "KWD"), (7, "JPY"), (0, "CLF")])
+def test_amounts_are_told_in_the_digits_of_their_currency(minor: int, currency: str) -> None:
+    row = pl.DataFrame({"amount": [minor], "currency": [currency]})
+    assert row.select(shown("amount")).item() == str(to_decimal(minor, currency))
 
 
 # Payouts and the bank
