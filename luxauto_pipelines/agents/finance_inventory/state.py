@@ -7,7 +7,9 @@ import polars as pl
 from assets.inventory.levels import low_stock
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import fetch, run
+from resources.store.ledger_chain import head
 from resources.store.limits import breakers
+from resources.store.periods import closed_months
 from resources.store.stock import read_levels
 from resources.store.transactions import count_by_type
 
@@ -30,6 +32,7 @@ def status(books: BrandStore) -> dict[str, Any]:
             of_brand,
         ).scalar()
         integrations = breakers(connection, brand)
+        newest, closed = head(connection, brand), closed_months(connection, brand)
     low = low_stock(levels)["kind"].value_counts()
     kinds = dict(low.iter_rows())
     counted = levels.filter(pl.col("counted")).height
@@ -46,6 +49,7 @@ def status(books: BrandStore) -> dict[str, Any]:
         },
         "transactions": {"total_transactions": sum(by_type.values()), "by_type": by_type},
         "alerts": {"active_alerts": active, "total_alerts": alerts},
+        "ledger": {"head": newest, "closed_through": f"{max(closed):%Y-%m}" if closed else None},
         "performance": {"sync_count": syncs or 0},
         "circuit_breakers": {
             row["name"]: {

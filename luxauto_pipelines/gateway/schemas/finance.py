@@ -231,6 +231,13 @@ class Alerts(BaseModel):
     total_alerts: int
 
 
+class LedgerState(BaseModel):
+    """How far the journal is."""
+
+    head: str = Field(description="Hash of the newest entry; whoever keeps it can prove what stood before.")
+    closed_through: str | None = Field(description="Newest closed month, such as 2026-10.")
+
+
 class SyncPerformance(BaseModel):
     sync_count: int
 
@@ -249,6 +256,7 @@ class FinanceState(BaseModel):
     inventory: Inventory
     transactions: Transactions
     alerts: Alerts
+    ledger: LedgerState
     performance: SyncPerformance
     circuit_breakers: dict[str, Breaker]
 
