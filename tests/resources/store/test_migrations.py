@@ -14,9 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from resources.store import Store, StoreError, open_store
 from resources.store.engine import MIGRATIONS
+from resources.store.ledger_chain import verify
 from resources.store.models import Base
 
 REVISIONS = [script.revision for script in reversed(list(ScriptDirectory(str(MIGRATIONS)).walk_revisions()))]
@@ -106,6 +108,41 @@ def test_what_was_written_at_an_earlier_revision_survives(empty: Store, start: s
         sku = connection.execute(Base.metadata.tables["skus"].select()).one()
     assert (brand.slug, brand.name, brand.created_at) == ("maison", "Maison Élan", founded)
     assert (sku.brand_id, sku.sku, sku.reorder_point, sku.reorder_point_source) == (brand.id, "BAG-1", 7, "manual")
+
+
+def test_a_journal_from_before_the_chain_is_chained_and_kept(empty: Store) -> None:
+    empty.migrate("0007")
+    at = "2024-01-02 03:04:05.000000"
+    with empty.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO brands (id, slug, name, base_currency, timezone, created_at) "
+            f"VALUES (1, 'maison', 'Maison', 'EUR', 'Europe/Paris', '{at}')",
+            "INSERT INTO accounts (id, brand_id, code, name, type) VALUES (1, 1, '1100', 'Clearing', 'asset')",
+            "INSERT INTO accounts (id, brand_id, code, name, type) VALUES (2, 1, '4000', 'Sales', 'revenue')",
+            *(
+                "INSERT INTO journal_entries (id, brand_id, key, entry_date, recorded_at, description) "
+                f"VALUES ({n}, 1, 'old:{n}', '2024-01-0{n}', '{at}', 'Old')"
+                for n in (1, 2, 3)
+            ),
+            *(
+                "INSERT INTO postings (brand_id, entry_id, account_id, amount_minor, currency) "
+                f"VALUES (1, {n}, {account}, {sign * n}, 'EUR')"
+                for n in (1, 2, 3)
+                for account, sign in ((1, 1), (2, -1))
+            ),
+        ):
+            connection.execute(text(statement))
+    empty.migrate()
+    with empty.engine.connect() as connection:
+        chain = verify(connection, 1)
+        rows = connection.execute(
+            text("SELECT key, event_date, entry_date, kind FROM journal_entries ORDER BY id")
+        ).all()
+    assert (chain.entries, chain.fault) == (3, None)
+    assert [row.key for row in rows] == ["old:1", "old:2", "old:3"]
+    assert all((row.event_date, row.kind) == (row.entry_date, "manual") for row in rows)
+    with pytest.raises(DBAPIError, match="append only"), empty.engine.begin() as connection:
+        connection.execute(text("DELETE FROM journal_entries"))
 
 
 def test_four_processes_that_migrate_at_once_all_succeed(empty: Store, database_url: str) -> None:
