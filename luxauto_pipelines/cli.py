@@ -19,6 +19,7 @@ from luxauto_pipelines import (
     cli_purchases,
     cli_reconcile,
     cli_stock_keeping,
+    cli_valuation,
     cli_vault,
     cli_workflow,
 )
@@ -38,6 +39,7 @@ app.add_typer(cli_finance.app, name="finance")
 app.add_typer(cli_fraud.app, name="fraud")
 app.add_typer(cli_channels.app, name="channel")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
+cli_inventory.app.add_typer(cli_valuation.app)
 app.add_typer(cli_inventory.app, name="inventory")
 app.add_typer(cli_workflow.app, name="workflow")
 app.add_typer(cli_vault.app, name="vault")

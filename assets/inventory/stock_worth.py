@@ -22,6 +22,7 @@ STOCK_WORTH: dict[str, pl.DataType] = {
     "method": pl.String(),
     **{f"{method}_minor": pl.Int64() for method in METHODS},
 }
+BASE_VALUES: dict[str, pl.DataType] = {"sku": pl.String(), "currency": pl.String(), "base_value_minor": pl.Int64()}
 _KEY = ["sku", "currency"]
 
 
@@ -40,7 +41,7 @@ def stock_worth(
 
     A SKU has a further row for units that were bought in another currency, and one without currency for units of unknown
     cost: their value is null. `layers` are those that the brand's method left; the other methods' values are computed from
-    the history alone. `base_values` (sku, currency, base_value_minor) is what was posted, each movement at its day's rate.
+    the history alone. `base_values` (BASE_VALUES) is what was posted, each movement at its day's rate.
     """
     mine = pl.concat([stock_value(layers), _never_valued(layers, history)])
     others = [

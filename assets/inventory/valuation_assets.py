@@ -8,37 +8,13 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from assets.finance.fx import convert
 from assets.finance.money import exponent
+from assets.inventory.stock_values import base_value, value_new
 from assets.inventory.stock_worth import STOCK_WORTH, History, stock_worth, totals
-from assets.inventory.valuation import price_movements, value_movements
 from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
 from resources.store.brand_store import BrandStore
-from resources.store.catalog import read_costs
-from resources.store.stock_valuation import (
-    VALUED,
-    read_layers,
-    read_purchases,
-    read_unvalued,
-    read_valued,
-    write_values,
-)
-
-
-def value_new(books: BrandStore, last: date) -> int:
-    """Value the movements up to a day that have no value yet, by the brand's method. Returns how many."""
-    with books.read() as (connection, brand):
-        # Most runs find nothing to do, and need no transaction that others would wait for.
-        if not read_unvalued(connection, brand, last).height:
-            return 0
-    method = books.settings.current.costing
-    with books.write() as (connection, brand):
-        unvalued = read_unvalued(connection, brand, last)
-        priced = price_movements(unvalued, read_costs(connection, brand), read_purchases(connection, brand))
-        valued = value_movements(priced, read_layers(connection, brand), method)
-        write_values(connection, brand, valued.parts, valued.layers, method)
-    return unvalued.height
+from resources.store.stock_valuation import VALUED, read_layers, read_purchases, read_valued
 
 
 @dg.asset(
@@ -86,14 +62,3 @@ def stock_valuation(
     worth = {f"value_{currency}": minor for currency, _, _, minor in totals(frame).iter_rows() if currency is not None}
     unknown = int(frame.filter(pl.col("value_minor").is_null())["units"].sum())
     return result(frame, plot, "Ten most valuable SKUs", units_without_a_cost=unknown, **worth)
-
-
-def base_value(valued: pl.DataFrame, ratios: pl.DataFrame, base_currency: str) -> pl.DataFrame:
-    """What is left in the base currency, each movement at its day's rate: sku, currency, base_value_minor; null without one."""
-    known = valued.filter(pl.col("currency").is_not_null())
-    for amount in ("value_minor", "variance_minor"):
-        known = convert(known, ratios, base_currency, amount, f"base_{amount}")
-    base = pl.col("base_value_minor") + pl.col("base_variance_minor")
-    return known.group_by("sku", "currency").agg(
-        pl.when(base.is_not_null().all()).then(base.sum()).first().alias("base_value_minor")
-    )

@@ -72,6 +72,16 @@ def read_unvalued(connection: "Connection", brand: int, last: date) -> pl.DataFr
     return read_frame(connection, query, UNVALUED, {"brand": brand, "last": last})
 
 
+def read_moved(connection: "Connection", brand: int, last: date) -> pl.DataFrame:
+    """Every movement up to a day, valued or not: columns UNVALUED."""
+    query = """
+        SELECT m.id, s.sku, m.local_date, m.kind, m.quantity, m.reference
+        FROM stock_movements m JOIN skus s ON s.id = m.sku_id
+        WHERE m.brand_id = :brand AND m.local_date <= :last ORDER BY m.id
+    """
+    return read_frame(connection, query, UNVALUED, {"brand": brand, "last": last})
+
+
 def read_purchases(connection: "Connection", brand: int) -> pl.DataFrame:
     """What a unit of each SKU costs by each purchase order: columns PURCHASES."""
     query = """
@@ -169,6 +179,18 @@ def valued_days(connection: "Connection", brand: int) -> pl.DataFrame:
         WHERE v.brand_id = :brand GROUP BY m.local_date ORDER BY m.local_date
     """
     return read_frame(connection, query, {"day": DAY, "rows": INT, "newest": INT}, {"brand": brand})
+
+
+def inventory_balance(connection: "Connection", brand: int, account: str, last: date) -> pl.DataFrame:
+    """What events up to a day have left on an account and its sub-accounts: currency, amount_minor."""
+    query = """
+        SELECT p.currency, CAST(sum(p.amount_minor) AS BIGINT)
+        FROM postings p JOIN journal_entries e ON e.id = p.entry_id JOIN accounts a ON a.id = p.account_id
+        WHERE p.brand_id = :brand AND e.event_date <= :last AND (a.code = :account OR a.code LIKE :parts)
+        GROUP BY p.currency ORDER BY p.currency
+    """
+    values = {"brand": brand, "account": account, "parts": f"{account}.%", "last": last}
+    return read_frame(connection, query, {"currency": TEXT, "amount_minor": INT}, values)
 
 
 def forget_values(connection: "Connection", brand: int) -> int:

@@ -13,7 +13,7 @@ from assets.finance.posting import value_lines, wanted_postings, with_rates
 from assets.finance.rules import Event
 from assets.finance.statements import daily_report
 from assets.ingestion.mapping import load_preset
-from assets.inventory.valuation_assets import value_new
+from assets.inventory.stock_values import value_new
 from luxauto_pipelines.ingest import ingest_orders, ingest_reference
 from luxauto_pipelines.instance import reload
 from resources.lake import Lake

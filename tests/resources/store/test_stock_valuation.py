@@ -16,8 +16,8 @@ from assets.finance.stock_postings import line_costs
 from assets.ingestion.lines import Defaults, normalise
 from assets.ingestion.mapping import OrderMapping
 from assets.ingestion.reference import normalise_reference
+from assets.inventory.stock_values import value_new
 from assets.inventory.valuation import METHODS, Method, stock_value
-from assets.inventory.valuation_assets import value_new
 from resources.settings import BrandSettings
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import insert_row, run
