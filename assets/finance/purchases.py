@@ -107,11 +107,13 @@ class _Judged:
     ids: dict[tuple[str, str], int]
     booked: set[str]
     due: list[Invoice]
+    ordered: dict[tuple[str, str], Ordered]
 
 
 def _judged(connection: "Connection", brand: int, tolerance: Tolerance) -> _Judged:
     keys = booked_keys(connection, brand, ("supplier_invoice",))
-    known = Ledger(_ordered(connection, brand))
+    ordered = _ordered(connection, brand)
+    known = Ledger(ordered)
     pending: list[Invoice] = []
     ids: dict[tuple[str, str], int] = {}
     due: list[Invoice] = []
@@ -125,7 +127,7 @@ def _judged(connection: "Connection", brand: int, tolerance: Tolerance) -> _Judg
             ids[invoice.supplier, invoice.number] = number
     verdicts = judge_all(pending, known, tolerance)
     due += [invoice for invoice in pending if verdicts[invoice.supplier, invoice.number].result == "matched"]
-    return _Judged(verdicts, ids, keys, due)
+    return _Judged(verdicts, ids, keys, due, ordered)
 
 
 def _judge(books: BrandStore, connection: "Connection", brand: int) -> int:
@@ -133,15 +135,17 @@ def _judge(books: BrandStore, connection: "Connection", brand: int) -> int:
     judged = _judged(connection, brand, tolerance_of(books.settings.home))
     for place, verdict in judged.verdicts.items():
         note_verdict(connection, brand, judged.ids[place], verdict.result, verdict.detail)
-    events = [event for invoice in judged.due if (event := _event(invoice)) is not None]
+    events = [event for invoice in judged.due if (event := _event(invoice, judged.ordered)) is not None]
     if events:
         chart = load_chart(books.settings.home)
         book(connection, brand, books.settings.current.base_currency, events, chart=chart)
     return len(events)
 
 
-def _event(invoice: Invoice) -> Event | None:
-    amounts = {"goods": invoice.goods_minor, **({"tax": invoice.tax_minor} if invoice.tax_minor else {})}
+def _event(invoice: Invoice, ordered: dict[tuple[str, str], Ordered]) -> Event | None:
+    variance = sum(_variance(invoice, line, ordered) for line in invoice.lines)
+    optional = {"tax": invoice.tax_minor, "variance": variance}
+    amounts = {"goods": invoice.goods_minor, **{name: amount for name, amount in optional.items() if amount}}
     if not any(amounts.values()):
         return None
     words = f"Invoice {invoice.number} of {invoice.supplier}"
@@ -156,6 +160,14 @@ def _event(invoice: Invoice) -> Event | None:
         words,
         invoice.number,
     )
+
+
+def _variance(invoice: Invoice, line: InvoiceLine, ordered: dict[tuple[str, str], Ordered]) -> int:
+    """Minor units that a line costs more than was agreed; nothing where no price was, or one in another currency."""
+    of_order = ordered.get((invoice.order_number or "", line.sku))
+    if of_order is None or of_order.unit_cost_minor is None or of_order.currency != invoice.currency:
+        return 0
+    return line.amount_minor - of_order.unit_cost_minor * line.quantity
 
 
 def _key(invoice: Invoice) -> str:

@@ -9,6 +9,7 @@ from assets.finance.payouts.matching import open_pools
 from assets.finance.reconcile import read_state
 from resources.lake import Lake
 from resources.store.brand_store import BrandStore
+from resources.store.reconciliation import read_statements
 
 payouts_add_up = sql_check(
     "payout_reconciliation",
@@ -36,6 +37,18 @@ def nothing_is_matched_twice(store: dg.ResourceParam[BrandStore]) -> dg.AssetChe
         for name in ("line_id", "bank_line_id", "payout_id")
     ]
     return rows_found(pl.concat(twice))
+
+
+@dg.asset_check(asset="payout_reconciliation", name="bank_statements_follow_each_other", blocking=False)
+def bank_statements_follow_each_other(store: dg.ResourceParam[BrandStore]) -> dg.AssetCheckResult:
+    """Each statement of an account opens with what the one before it closed with: else one was not taken in."""
+    with store.read() as (connection, brand):
+        statements = read_statements(connection, brand)
+    account = ["account_hash", "currency"]
+    before = [pl.col(name).shift(1).over(account).alias(f"{name}_before") for name in ("number", "closing_minor")]
+    gaps = statements.sort("closed_on", "opened_on", "number").with_columns(before)
+    gaps = gaps.filter(pl.col("closing_minor_before") != pl.col("opening_minor")).drop("account_hash")
+    return rows_found(gaps, blocking=False)
 
 
 @dg.asset_check(asset="unmatched_items", name="no_order_is_settled_beyond_its_amount", blocking=False)
@@ -68,6 +81,7 @@ invoices_are_sound = sql_check(
 CHECKS = [
     payouts_add_up,
     nothing_is_matched_twice,
+    bank_statements_follow_each_other,
     no_order_is_settled_beyond_its_amount,
     nothing_is_left_for_long,
     invoices_are_sound,

@@ -4,6 +4,7 @@ Both name a balance transaction by its `txn_…`, so that a movement which is to
 """
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -53,7 +54,10 @@ _KINDS = {
     "tax_fee": "fee",
     "currency_conversion": "conversion",
 }
+_OF_CLIENTS = ("charge", "refund", "chargeback", "chargeback_reversal")
 _AMOUNTS = ("gross", "fee", "net", "customer_facing_amount")
+# How shops name an order in the words of a payment, where its metadata does not.
+_NAMED = re.compile(r"\border\s*(?:no\.?|number)?\s*[#:]?\s*([\w-]*\d[\w-]*)|#([\w-]*\d[\w-]*)", re.IGNORECASE)
 _ORDERS = ("order_id", "order_number", "order", "order_no")
 
 
@@ -109,7 +113,8 @@ def _line(row: dict[str, str], reading: Reading, sign: str) -> dict[str, Any]:
             "line_key": row["balance_transaction_id"],
             "payout_ref": (source if kind == "payout" and source else payout) or None,
             "kind": kind,
-            "order_ref": next((v for name in _ORDERS if (v := row.get(f"payment_metadata[{name}]"))), None),
+            "order_ref": next((v for name in _ORDERS if (v := row.get(f"payment_metadata[{name}]"))), None)
+            or _named_in(row.get("description", ""), kind),
             "external_id": source or row.get("charge_id") or None,
             "original_id": row.get("charge_id") or None if kind != "charge" else None,
             "occurred_at": at,
@@ -121,7 +126,7 @@ def _line(row: dict[str, str], reading: Reading, sign: str) -> dict[str, Any]:
             "currency": currency,
             "presentment_minor": minor_of(shown, shown_currency, sign, "customer_facing_amount") if shown else None,
             "presentment_currency": shown_currency if shown else None,
-            "description": row.get("description") or category,
+            "description": _words(row.get("description", ""), kind, category),
         }
     )
 
@@ -155,7 +160,8 @@ def _entry(entry: dict[str, Any], reading: Reading) -> dict[str, Any]:
             "line_key": str(entry.get("id") or ""),
             "payout_ref": about.get("id") if kind == "payout" else entry.get("payout"),
             "kind": kind,
-            "order_ref": next((str(metadata[name]) for name in _ORDERS if metadata.get(name)), None),
+            "order_ref": next((str(metadata[name]) for name in _ORDERS if metadata.get(name)), None)
+            or _named_in(str(entry.get("description") or ""), kind),
             "external_id": about.get("id"),
             "original_id": about.get("charge"),
             "occurred_at": at,
@@ -167,7 +173,7 @@ def _entry(entry: dict[str, Any], reading: Reading) -> dict[str, Any]:
             "currency": currency,
             "presentment_minor": _signed(_minor(about["amount"], ours, "source.amount"), gross) if ours else None,
             "presentment_currency": ours or None,
-            "description": entry.get("description") or category,
+            "description": _words(str(entry.get("description") or ""), kind, category),
         }
     )
 
@@ -178,6 +184,16 @@ def _checked(line: dict[str, Any]) -> dict[str, Any]:
     if line["kind"] == "payout" and not line["payout_ref"]:
         raise BadRow("source_id", "is empty: a payout needs its po_…")
     return line
+
+
+def _named_in(words: str, kind: str) -> str | None:
+    found = _NAMED.search(words) if kind in _OF_CLIENTS else None
+    return (found[1] or found[2]) if found else None
+
+
+def _words(words: str, kind: str, category: str) -> str:
+    # A shop may write a client's name into the words of a payment.
+    return category if kind in _OF_CLIENTS or not words else words
 
 
 def _minor(value: Any, currency: str, field: str) -> int:

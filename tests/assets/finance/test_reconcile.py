@@ -4,6 +4,7 @@ Does not belong here: vendors' layouts (`payouts/test_reading`), the rules on fr
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
@@ -316,6 +317,16 @@ def test_card_numbers_and_people_are_not_kept(books: BrandStore, tmp_path: Path,
     assert "3000]" in state.bank["reference"][0]
     for secret in ("4242424242424242", "4242 4242", "eve@", "DE8937", "Durand"):
         assert secret not in everything
+
+
+def test_two_who_reconcile_at_once_match_and_book_once(books: BrandStore, tmp_path: Path, take: Take_) -> None:
+    sell(books, tmp_path, ORDERS, [("1001", "290.00", "EUR", "2026-11-04", "shopify")])
+    take(samples.SHOPIFY)
+    take(samples.CAMT_02, account="main")
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: run(books), range(3)))
+    assert sorted((one.lines, one.payouts, one.entries) for one in done) == [(0, 0, 0), (0, 0, 0), (6, 1, 4)]
+    assert balances(books, "1000") == {("1000.main", "EUR"): 181463}
 
 
 def test_it_is_known_when_something_last_changed(books: BrandStore, tmp_path: Path, take: Take_) -> None:

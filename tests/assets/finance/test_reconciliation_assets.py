@@ -117,6 +117,20 @@ def test_each_check_finds_the_fault_that_it_is_for(settled: BrandStore, statemen
     assert make()[check] is False
 
 
+def test_a_statement_that_was_left_out_is_missed(books: BrandStore, tmp_path: Path) -> None:
+    first, _, rest = samples.MT940.partition("-\n:20:")
+    for number, text in enumerate(
+        (
+            first,
+            ":20:" + rest,
+            ":20:" + rest.replace("00213", "00215").replace("2782,00", "2982,00").replace("3482,00", "3682,00"),
+        )
+    ):
+        (tmp_path / f"{number}.sta").write_text(text)
+        take_statement(books, tmp_path / f"{number}.sta", Take(account="main"), "tester")
+        assert make()["bank_statements_follow_each_other"] is (number < 2)
+
+
 def test_the_job_matches_and_books_once(settled: BrandStore, tmp_path: Path) -> None:
     with settled.write() as (connection, _):
         before = run(connection, "SELECT count(*) FROM journal_entries").scalar_one()

@@ -116,6 +116,21 @@ def test_the_api_of_stripe_gives_the_same_lines_in_minor_units() -> None:
     assert "Tanaka" not in str(found.lines.to_dicts()) + str(found.aside.to_dicts())
 
 
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ("Order #2001-A for Ms Tanaka", "2001-A"),
+        ("order no. 17", "17"),
+        ("Tanaka #18", "18"),
+        ("Payment of Tanaka", None),
+    ],
+)
+def test_the_words_of_a_payment_may_name_its_order_and_are_not_kept(words: str, number: str | None) -> None:
+    entry = {"id": "t", "object": "balance_transaction", "created": 1793700000, "type": "charge", "currency": "eur"}
+    found = settlement(json.dumps([entry | {"amount": 5, "fee": 0, "net": 5, "description": words}]))
+    assert found.lines.select("order_ref", "description").rows() == [(number, "charge")]
+
+
 def test_units_of_stripe_that_are_not_those_of_iso_4217_are_converted() -> None:
     entry = {"id": "t", "object": "balance_transaction", "created": 1793700000, "type": "charge"}
     rows = [
