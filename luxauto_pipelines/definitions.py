@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.finance import assets as finance
 from assets.finance import checks as finance_checks
-from assets.finance import reconciliation_assets, reconciliation_checks
+from assets.finance import fraud_assets, fraud_checks, reconciliation_assets, reconciliation_checks
 from assets.finance import report_assets as finance_reports
 from assets.finance import report_checks as finance_report_checks
 from assets.forecasting import assets as forecasting
@@ -30,7 +30,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     settings = load_settings()
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [inventory, channels, valuation, finance, finance_reports, reconciliation_assets, forecasting]
+            [inventory, channels, valuation, finance, finance_reports, reconciliation_assets, fraud_assets, forecasting]
         ),
         asset_checks=[
             *inventory_checks.CHECKS,
@@ -39,6 +39,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             *finance_checks.CHECKS,
             *finance_report_checks.CHECKS,
             *reconciliation_checks.CHECKS,
+            *fraud_checks.CHECKS,
             *forecasting_checks.CHECKS,
         ],
         jobs=JOBS,

@@ -37,6 +37,8 @@ nightly_forecast = dg.define_asset_job(
         "cohort_value",
         "payout_reconciliation",
         "unmatched_items",
+        "fraud_scores",
+        "anomalies",
         "stock_levels",
         "stock_valuation",
         "stock_alerts",

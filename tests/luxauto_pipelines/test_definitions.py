@@ -65,6 +65,8 @@ PARENTS: dict[str, list[str]] = {
     "cohort_value": ["financial_report", "fx_rates", "ledger", "transactions"],
     "payout_reconciliation": ["ledger"],
     "unmatched_items": ["ledger"],
+    "fraud_scores": ["fx_rates", "transactions"],
+    "anomalies": ["ledger", "transactions"],
     "purchase_matches": ["purchase_orders", "stock_movements"],
     "demand_history": ["transactions"],
     "demand_forecast": ["demand_history"],

@@ -34,7 +34,7 @@ KINDS = (
     "refund_above_sale",
     "refund_without_sale",
 )
-SPENDING_KINDS = ("expense", "purchase", "fee")
+SPENDING_KINDS = ("expense", "marketing", "supplier_invoice", "purchase")
 DUPLICATE_DAYS = 30
 LARGE_SET = 500
 """Fewer amounts than this are not asked for their first digits: chance alone would fail them."""
@@ -97,28 +97,34 @@ def find_anomalies(postings: pl.DataFrame, valued: pl.DataFrame) -> pl.DataFrame
 
 
 def spending_documents(postings: pl.DataFrame) -> pl.DataFrame:
-    """What was spent, one row a journal entry: the debits of expense and inventory accounts of expenses, purchases and fees.
+    """What was spent, one row a journal entry: expenses, marketing and suppliers' invoices.
 
-    Columns entry_id, day, reference, description, party (the supplier's or bank's sub-account), amount_minor, currency.
-    An entry that was reversed is left out with its reversal.
+    Columns entry_id, day, reference, description, party (sub-account that is credited most: a supplier's, or a bank's),
+    amount_minor (all debits), currency. What a reversal took back is left out: the newest document of its party, amount,
+    currency and reference.
     """
-    columns = ["entry_id", "day", "reference", "description", "currency"]
-    spent = postings.filter(pl.col("kind").is_in(SPENDING_KINDS))
+    documents = _entries(postings.filter(pl.col("kind").is_in(SPENDING_KINDS)))
+    taken_back = pl.col("amount_minor").neg()
+    reversals = _entries(postings.filter(pl.col("kind") == "reversal").with_columns(taken_back))
+    same = ["party", "amount_minor", "currency", "reference"]
+    number = pl.int_range(pl.len()).over(same).alias("number")
+    newest = documents.sort("day", "entry_id", descending=True).with_columns(number)
+    kept = newest.join(reversals.with_columns(number), on=[*same, "number"], how="anti", nulls_equal=True)
+    return kept.drop("number").sort("day", "entry_id")
+
+
+def _entries(postings: pl.DataFrame) -> pl.DataFrame:
+    """One row an entry and currency that debits anything: its debits and whom it credits most."""
+    by = ["entry_id", "currency"]
     debits = (
-        spent.filter(pl.col("amount_minor") > 0)
-        .group_by("entry_id", "currency")
+        postings.filter(pl.col("amount_minor") > 0)
+        .group_by(by)
         .agg(pl.col("day", "reference", "description").first(), pl.col("amount_minor").sum())
     )
-    parties = (
-        spent.filter(pl.col("amount_minor") < 0)
-        .sort("amount_minor", "subaccount")
-        .group_by("entry_id", "currency")
-        .agg(pl.col("subaccount").first().alias("party"))
-    )
-    reversed_by = postings.filter(pl.col("kind") == "reversal")["reference"].drop_nulls()
-    documents = debits.join(parties, on=["entry_id", "currency"], how="left")
-    undone = pl.col("entry_id").cast(pl.String).is_in(reversed_by.implode())
-    return documents.filter(~undone).select(*columns[:4], "party", "amount_minor", "currency").sort("day", "entry_id")
+    credited = postings.filter(pl.col("amount_minor") < 0).sort("amount_minor", "subaccount")
+    parties = credited.group_by(by, maintain_order=True).agg(pl.col("subaccount").first().alias("party"))
+    documents = debits.join(parties, on=by, how="left")
+    return documents.select("entry_id", "day", "reference", "description", "party", "amount_minor", "currency")
 
 
 def duplicate_documents(documents: pl.DataFrame) -> pl.DataFrame:

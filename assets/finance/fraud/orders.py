@@ -26,7 +26,7 @@ ORDER_TRANSACTIONS: dict[str, pl.DataType] = {
 
 ON_ACCOUNT = ("wholesale", "b2b")
 """Channels that are billed: shops of others order much, and are known."""
-_PAID = ("goods", "gift", "shipping", "discount", "gift_card", "refund", "other")
+PAID = ("goods", "gift", "shipping", "discount", "gift_card", "refund", "other")
 
 
 def order_transactions(valued: pl.DataFrame) -> pl.DataFrame:
@@ -38,7 +38,7 @@ def order_transactions(valued: pl.DataFrame) -> pl.DataFrame:
     goods = pl.col("kind") == "goods"
     gift = pl.col("kind") == "gift_card"
     orders = (
-        valued.filter(pl.col("kind").is_in(_PAID), ~pl.col("channel").is_in(ON_ACCOUNT))
+        valued.filter(pl.col("kind").is_in(PAID), ~pl.col("channel").is_in(ON_ACCOUNT))
         .group_by("channel", "order_number")
         .agg(
             pl.col("occurred_at").min().dt.replace_time_zone(None),
