@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -154,6 +155,56 @@ def test_clearing_is_zero_when_everything_is_settled_and_shows_what_is_not_befor
     assert balances(books, "1000") == {("1000.main", "EUR"): 181463 + 19600 + 9701}
     assert [row[-1] for row in report(books)] == ["banked"] * 3
     assert left(books).is_empty()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_clearing_is_always_what_is_owed_less_what_was_paid_out(
+    books: BrandStore, tmp_path: Path, take: Take_, seed: int
+) -> None:
+    """Forty orders of two currencies, some paid, some refunded, in payouts of which some are at the bank: counted twice."""
+    chance = Random(seed)
+    orders, refunds, rows, sums, owed = [], [], [], dict.fromkeys(range(6), 0), {"EUR": 0, "USD": 0}
+    banked = {0, 2, 3}
+    for number in range(3001, 3041):
+        currency, cents = chance.choice(["EUR", "EUR", "USD"]), chance.randrange(1000, 90000)
+        orders.append((str(number), f"{cents / 100:.2f}", currency, "2026-11-03", "shopify"))
+        owed[currency] += cents
+        if chance.random() < 0.2:
+            continue
+        payout = chance.randrange(6)
+        in_euro = cents if currency == "EUR" else cents * 92 // 100
+        if currency == "USD":
+            # What is settled in another currency is owed in that one.
+            owed["USD"] -= cents
+            owed["EUR"] += in_euro
+        told = [(in_euro, cents, payout)]
+        if currency == "EUR" and chance.random() < 0.3:
+            back = chance.randrange(1, cents)
+            refunds.append((str(number), f"{back / 100:.2f}", currency, "2026-11-04", "shopify"))
+            owed["EUR"] -= back
+            told.append((-back, -back, chance.randrange(6)))
+        for gross, shown, place in told:
+            fee = abs(gross) // 50
+            kind = "charge" if gross > 0 else "refund"
+            amounts = f"{gross / 100:.2f},{fee / 100:.2f},{(gross - fee) / 100:.2f},#c{number},card,{shown / 100:.2f}"
+            rows.append(
+                f"2026-11-03 12:00:00 +0100,{kind},#{number},visa,online,paid,2026-11-05,9{place},,{amounts},{currency},EUR"
+            )
+            sums[place] += gross - fee
+            if place in banked:
+                owed["EUR"] -= gross
+    sell(books, tmp_path, orders, refunds)
+    chance.shuffle(rows)
+    take("\n".join([HEAD, *rows]))
+    lines = [
+        f"06.11.2026;SHOPIFY 9{place}X;{sums[place] / 100:.2f};EUR".replace(".", ",").replace("06,11,", "06.11.")
+        for place in banked
+    ]
+    take("\n".join(["day;text;amount;currency", *lines]), "bank", csv=True)
+    done = run(books)
+    assert (done.lines, done.payouts) == (len(rows), len(banked))
+    assert balances(books, "1100") == {("1100.shopify", c): amount for c, amount in owed.items() if amount}
+    assert balances(books, "1000") == {("1000.main", "EUR"): sum(sums[place] for place in banked)}
 
 
 def test_the_same_files_and_another_run_change_nothing(books: BrandStore, tmp_path: Path, take: Take_) -> None:
