@@ -14,7 +14,7 @@ from assets.forecasting import assets as forecasting
 from assets.forecasting import checks as forecasting_checks
 from assets.inventory import assets as inventory
 from assets.inventory import channel_assets as channels
-from assets.inventory import channel_checks, valuation_checks
+from assets.inventory import channel_checks, retail_assets, retail_checks, valuation_checks
 from assets.inventory import checks as inventory_checks
 from assets.inventory import valuation_assets as valuation
 from luxauto_pipelines.jobs import JOBS
@@ -30,12 +30,23 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     settings = load_settings()
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [inventory, channels, valuation, finance, finance_reports, reconciliation_assets, fraud_assets, forecasting]
+            [
+                inventory,
+                channels,
+                valuation,
+                retail_assets,
+                finance,
+                finance_reports,
+                reconciliation_assets,
+                fraud_assets,
+                forecasting,
+            ]
         ),
         asset_checks=[
             *inventory_checks.CHECKS,
             *channel_checks.CHECKS,
             *valuation_checks.CHECKS,
+            *retail_checks.CHECKS,
             *finance_checks.CHECKS,
             *finance_report_checks.CHECKS,
             *reconciliation_checks.CHECKS,
