@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gateway, imports, ingest, ledger, publication, report, vendor_calls, workflow
+from benchmarks import gateway, imports, ingest, ledger, publication, report, valuation, vendor_calls, workflow
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -28,6 +28,7 @@ class Name(StrEnum):
     workflow = "workflow"
     gateway = "gateway"
     publication = "publication"
+    valuation = "valuation"
     vendor_calls = "vendor-calls"
     ledger = "ledger"
 
@@ -39,6 +40,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.workflow: workflow.run,
     Name.gateway: gateway.run,
     Name.publication: publication.run,
+    Name.valuation: valuation.run,
     Name.vendor_calls: vendor_calls.run,
     Name.ledger: ledger.run,
 }
