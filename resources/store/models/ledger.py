@@ -16,7 +16,10 @@ class FxRate(Base):
     """Units of `quote` for one unit of `base` on a day, as a source gave it."""
 
     __tablename__ = "fx_rates"
-    __table_args__ = (UniqueConstraint("brand_id", "base", "quote", "rate_date", "source"),)
+    __table_args__ = (
+        UniqueConstraint("brand_id", "base", "quote", "rate_date", "source"),
+        Index("ix_fx_rates_day", "brand_id", "rate_date"),
+    )
 
     id: Mapped[Id]
     brand_id: Mapped[int] = refers_to("brands.id")
@@ -26,6 +29,23 @@ class FxRate(Base):
     rate: Mapped[Decimal]
     source: Mapped[Code]
     fetched_at: Mapped[datetime]
+
+
+class FxRateCorrection(Base):
+    """A rate as it was before its source corrected it: what an amount was valued at can still be explained."""
+
+    __tablename__ = "fx_rate_corrections"
+    __table_args__ = (Index("ix_fx_rate_corrections_day", "brand_id", "rate_date"),)
+
+    id: Mapped[Id]
+    brand_id: Mapped[int] = refers_to("brands.id")
+    base: Mapped[Currency]
+    quote: Mapped[Currency]
+    rate_date: Mapped[date]
+    rate: Mapped[Decimal]
+    source: Mapped[Code]
+    fetched_at: Mapped[datetime]
+    replaced_at: Mapped[datetime]
 
 
 class Transaction(Base):
