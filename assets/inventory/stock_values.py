@@ -53,7 +53,7 @@ def value_new(books: BrandStore, last: date) -> int:
     """Value the movements up to a day that have no value yet, by the brand's method. Returns how many."""
     with books.read() as (connection, brand):
         # Most runs find nothing to do, and need no transaction that others would wait for.
-        if not read_unvalued(connection, brand, last).height:
+        if not unvalued_days(connection, brand).filter(pl.col("day") <= last).height:
             return 0
     with books.write() as (connection, brand):
         return _value(connection, brand, books.settings.current.costing, last)
