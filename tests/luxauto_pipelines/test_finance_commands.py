@@ -174,7 +174,7 @@ class TestExports:
     def test_without_names_the_statements_are_written(self, lake: Lake, home: Path) -> None:
         done = luxauto("export")
         assert done.stdout.split() == [str(home / "reports" / "maison" / "reports.xlsx")]
-        assert len(openpyxl.load_workbook(done.stdout.strip()).sheetnames) == 7
+        assert len(openpyxl.load_workbook(done.stdout.strip()).sheetnames) == 8
 
     def test_the_journal_is_a_file_that_beancount_takes(self, lake: Lake, tmp_path: Path) -> None:
         from beancount import loader

@@ -14,6 +14,7 @@ from assets.finance.reports.cohorts import cohort_value
 from assets.finance.reports.income import profit_and_loss, revenue_waterfall
 from assets.finance.reports.margins import DIMENSIONS, margin_by_dimension
 from assets.finance.reports.model import Report, ReportError, UnknownReport
+from assets.finance.reports.payouts import payouts
 from assets.finance.reports.position import balance_sheet, general_ledger, trial_balance
 from assets.finance.reports.receivables import receivables_ageing
 from assets.finance.reports.sources import Sources
@@ -29,6 +30,7 @@ STATEMENTS = (
     "revenue_waterfall",
     "vat_report",
     "receivables_ageing",
+    "payouts",
 )
 """What an export holds unless others are named."""
 
@@ -75,6 +77,7 @@ def _definitions() -> list[Definition]:
         *margins,
         Definition("vat_report", "Sales tax and VAT by jurisdiction.", vat_report, TIMES),
         Definition("receivables_ageing", "What wholesale customers owe.", receivables_ageing, history=True),
+        Definition("payouts", "What processors hold and paid out.", payouts, history=True, since="year"),
         Definition("cohort_value", "Customers by first purchase.", cohort_value, history=True, lines=True),
     ]
 

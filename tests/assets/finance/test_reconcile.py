@@ -25,6 +25,10 @@ from assets.finance.reconcile import (
     reconcile,
     take_back,
 )
+from assets.finance.reports.explain import explain
+from assets.finance.reports.registry import make_report
+from assets.finance.reports.sources import Sources
+from assets.finance.reports.span import Span
 from assets.ingestion.mapping import OrderMapping
 from luxauto_pipelines.ingest import ingest_orders, ingest_reference
 from luxauto_pipelines.statements import StatementResult, Take, take_statement
@@ -155,6 +159,35 @@ def test_clearing_is_zero_when_everything_is_settled_and_shows_what_is_not_befor
     assert balances(books, "1000") == {("1000.main", "EUR"): 181463 + 19600 + 9701}
     assert [row[-1] for row in report(books)] == ["banked"] * 3
     assert left(books).is_empty()
+
+
+def test_the_report_of_payouts_shows_how_clearing_came_to_what_is_open(
+    books: BrandStore, tmp_path: Path, take: Take_
+) -> None:
+    sell(books, tmp_path, ORDERS, [("1001", "290.00", "EUR", "2026-11-04", "shopify")])
+    take(samples.SHOPIFY)
+    take(samples.CAMT_02, account="main")
+    run(books)
+    with books.read() as (connection, brand):
+        postings = read_postings(connection, brand, FIRST, LAST)
+    nothing = pl.DataFrame()
+    sources = Sources(postings.lazy(), nothing.lazy(), nothing, nothing, nothing, "EUR", "EUR")
+    report = make_report("payouts", sources, Span(date(2026, 11, 1), date(2026, 11, 30)))
+    row = {column.key: report.cell("1100.shopify/EUR", column.key) for column in report.columns}
+    orders, fees = 129000 - 29000 + 9900, 2257 + 805 + 1225 + 1500
+    # What was sold in dollars and yen is settled, and so owed, in euros.
+    assert row == {
+        "opening": 20000,
+        "orders": orders,
+        "fees": -fees,
+        "disputes": -20000,
+        "moved": 46000 + 61250,
+        "paid_out": -181463,
+        "open": 29900,
+    }
+    assert report.cell("1100.shopify/USD", "open") == 0
+    assert explain(report, "1100.shopify/EUR:paid_out").evidence["value"].to_list() == [-181463]
+    assert explain(report, "1100.shopify/EUR:open").evidence["value"].sum() == 29900
 
 
 @pytest.mark.parametrize("seed", [1, 2])
