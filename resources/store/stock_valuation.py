@@ -133,12 +133,21 @@ def write_values(connection: "Connection", brand: int, parts: pl.DataFrame, laye
 
 
 def read_valued(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
-    """Valued movements whose local date lies in [first, last]: columns VALUED."""
+    """Valued movements whose local date lies in [first, last]: columns VALUED.
+
+    Those of a connected channel's order name it and its line in their reference; they are of no one line of ours.
+    """
     query = """
-        SELECT m.id, v.part, m.local_date, s.sku, m.kind, l.order_id, m.order_line_id, v.units, v.value_minor,
-               v.variance_minor, v.currency, v.method
+        WITH of_channels AS (
+            SELECT c.code || ':' || o.external_id || ':' || l.external_id AS reference, min(o.order_id) AS order_id
+            FROM channel_order_lines l JOIN channel_orders o ON o.id = l.channel_order_id
+            JOIN channels c ON c.id = o.channel_id
+            WHERE l.brand_id = :brand GROUP BY 1)
+        SELECT m.id, v.part, m.local_date, s.sku, m.kind, coalesce(l.order_id, t.order_id), m.order_line_id, v.units,
+               v.value_minor, v.variance_minor, v.currency, v.method
         FROM stock_movements m JOIN stock_valuations v ON v.movement_id = m.id JOIN skus s ON s.id = m.sku_id
         LEFT JOIN order_lines l ON l.id = m.order_line_id
+        LEFT JOIN of_channels t ON m.order_line_id IS NULL AND m.kind IN ('sale', 'return') AND t.reference = m.reference
         WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last ORDER BY m.id, v.part
     """
     return read_frame(connection, query, VALUED, {"brand": brand, "first": first, "last": last})

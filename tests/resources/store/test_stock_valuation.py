@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -18,11 +19,14 @@ from assets.ingestion.mapping import OrderMapping
 from assets.ingestion.reference import normalise_reference
 from assets.inventory.stock_values import value_new
 from assets.inventory.valuation import METHODS, Method, stock_value
+from resources.channels.protocol import ChannelOrder, Connection, OrderLine
 from resources.settings import BrandSettings
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import insert_row, run
 from resources.store.catalog import write_catalog
 from resources.store.catalog_codes import sku_ids
+from resources.store.channel_orders import Books, take_order
+from resources.store.connections import read_connection, save_connection
 from resources.store.ledger import read_postings
 from resources.store.models.brand import CHANNEL_KINDS
 from resources.store.orders import ImportRecord, read_order_lines, write_order_lines
@@ -250,6 +254,26 @@ def test_values_that_are_taken_back_are_computed_again_from_the_costs_of_now(hou
     house.post()
     assert house.worth() == {"BAG": (2, 240)}
     assert (house.account("1300"), house.account("5000")) == (240, 120)
+
+
+def test_movements_of_a_connected_channel_are_of_its_order(house: House) -> None:
+    house.cost("BAG", 100)
+    house.move("BAG", "receipt", 5)
+    at = datetime(2025, 3, 2, 12, tzinfo=UTC)
+    line = OrderLine("l1", "BAG", "1", "A bag", 2, 2, Decimal("9.99"))
+    with house.books.write() as (connection, brand):
+        reached = Connection("shop", "woocommerce", "http://127.0.0.1", {}, {"key": "ck"})
+        save_connection(connection, brand, house.books.vault, reached)
+        channel = read_connection(connection, brand, house.books.vault, "shop")
+        told = ChannelOrder("77", "1077", "processing", at, at, "EUR", (line,))
+        take_order(connection, Books(brand, "Europe/Paris", 2), channel, told)
+    house.value()
+    sale = house.valued().filter(pl.col("kind") == "sale")
+    with house.books.read() as (connection, brand):
+        lines = read_order_lines(connection, brand, FIRST, LAST)
+    assert sale.select("order_id", "line_id", "value_minor").rows() == [(lines["order_id"][0], None, -200)]
+    house.post()
+    assert (house.account("1300"), house.account("5000")) == (300, 200)
 
 
 @pytest.mark.parametrize("method", METHODS)
