@@ -14,6 +14,7 @@ from luxauto_pipelines import (
     cli_channels,
     cli_finance,
     cli_fraud,
+    cli_fx,
     cli_gateway,
     cli_inventory,
     cli_purchases,
@@ -38,6 +39,7 @@ cli_finance.app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_finance.app, name="finance")
 app.add_typer(cli_fraud.app, name="fraud")
 app.add_typer(cli_channels.app, name="channel")
+app.add_typer(cli_fx.app, name="fx")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
 cli_inventory.app.add_typer(cli_valuation.app)
 app.add_typer(cli_inventory.app, name="inventory")
@@ -282,6 +284,7 @@ def main() -> None:
     from resources.channels.protocol import ChannelError
     from resources.lake import MissingAsset
     from resources.log_redaction import redact_logs
+    from resources.outbound import OutboundFailed, OutboundRefused
     from resources.settings import SettingsError
     from resources.store import movements
     from resources.store.connections import UnknownConnection
@@ -317,6 +320,8 @@ def main() -> None:
         MissingAsset,
         ModelFileError,
         NotEnough,
+        OutboundFailed,
+        OutboundRefused,
         PeriodClosed,
         ReconciliationError,
         RefreshFailed,

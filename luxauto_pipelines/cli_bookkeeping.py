@@ -55,7 +55,9 @@ def record(
     )
     chart = load_chart(books.settings.home)
     with books.write() as (connection, brand):
-        number = book(connection, brand, base, [happened], chart=chart, late="refuse")[happened.key]
+        carry = books.settings.current.fx_carry_days
+        booked = book(connection, brand, base, [happened], chart=chart, late="refuse", carry_days=carry)
+        number = booked[happened.key]
         details = {"event": event, "currency": code, "amounts": amount, "key": happened.key}
         audit(connection, brand, "ledger.record", f"entry {number}", details, actor=actor())
     open_books(books.settings, day)

@@ -107,13 +107,27 @@ def ingest_reference(
 ) -> IngestResult:
     """Take a catalogue, stock movements or exchange rates in. Idempotent like `ingest_orders`, and tells as much."""
     progress("reading")
-    source = read_table(path)
+    return take_reference(books, read_table(path), path, kind, progress, count)
+
+
+def take_reference(
+    books: BrandStore,
+    source: SourceTable,
+    path: Path,
+    kind: Kind,
+    progress: Progress,
+    count: Count = lambda done, total: None,
+) -> IngestResult:
+    """Take the rows of a reference file in that has been read; `path` is what it is called."""
     rows_in = source.height
     count(rows_in, rows_in)
     progress("checking")
     settings = books.settings
     current = settings.current
-    judged = normalise_reference(source.rows, kind, currency=current.base_currency, timezone=current.timezone)
+    today = today_in(current.timezone, datetime.now(UTC))
+    judged = normalise_reference(
+        source.rows, kind, currency=current.base_currency, timezone=current.timezone, today=today
+    )
     rejected, quarantine = put_aside(settings, source, judged.rejected, path)
     progress("writing")
     with books.write() as (connection, brand):

@@ -255,4 +255,5 @@ def _same_rows(lake: Lake, asset: str, rows: pl.DataFrame) -> bool:
 def _same_rates(lake: Lake, books: BrandStore, rates: pl.DataFrame) -> bool:
     from assets.finance.fx import daily_ratios
 
-    return _same_rows(lake, "fx_rates", daily_ratios(rates, books.settings.current.base_currency))
+    current = books.settings.current
+    return _same_rows(lake, "fx_rates", daily_ratios(rates, current.base_currency, current.fx_carry_days))

@@ -39,7 +39,7 @@ def lake_sources(books: BrandStore, currency: str | None = None) -> Sources:
         ratios = lake.read("fx_rates")
     else:
         with books.read() as (connection, brand):
-            ratios = daily_ratios(read_rates(connection, brand), wanted)
+            ratios = daily_ratios(read_rates(connection, brand), wanted, books.settings.current.fx_carry_days)
     return Sources(
         # Read once: a report and its drill-down ask for the postings several times.
         lake.read("ledger").lazy(),
@@ -73,7 +73,8 @@ def store_sources(
             known = with_line_costs(found, read_line_costs(connection, brand, first, span.last))
             lines = known.with_columns(pl.col("customer_id").cast(pl.String).alias("customer"))
         rates = read_rates(connection, brand)
-        ratios, into_base = daily_ratios(rates, wanted), daily_ratios(rates, base)
+        carry = books.settings.current.fx_carry_days
+        ratios, into_base = daily_ratios(rates, wanted, carry), daily_ratios(rates, base, carry)
         unposted = read_unposted_lines(connection, brand, first, span.last)
     if unposted.height:
         chart = load_chart(books.settings.home)

@@ -40,6 +40,9 @@ class BrandSettings(BaseModel):
         default="shared",
         description="Who is shown stock that is scarce: every channel, the first one, or each its share.",
     )
+    fx_carry_days: int = Field(
+        default=7, ge=0, le=31, description="For how many days without a quotation an exchange rate is carried on."
+    )
     scarce_at: int = Field(default=0, ge=0, description="Units at or below which a SKU is scarce.")
     costing: Literal["weighted_average", "fifo", "standard"] = Field(
         default="weighted_average",

@@ -75,7 +75,7 @@ def fx_rates(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.Dat
     base = store.settings.current.base_currency
     with store.read() as (connection, brand):
         rates = read_rates(connection, brand)
-    ratios = daily_ratios(rates, base)
+    ratios = daily_ratios(rates, base, store.settings.current.fx_carry_days)
 
     def plot() -> bytes:
         from assets.charts import line_chart

@@ -5,7 +5,7 @@ the three.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from assets.finance.accounts import CHART_FILE, Chart, chart_frame, default_chart, parse_chart
-from assets.finance.fx import convert, daily_ratios
+from assets.finance.fx import CARRY_DAYS, convert, daily_ratios
 from assets.finance.money import exponent
 from assets.finance.posting import wanted_postings, with_rates
 from assets.finance.rules import Event, RawLeg, legs_of
@@ -45,10 +45,12 @@ def book(
     *,
     chart: Chart | None = None,
     late: Late = "next_open",
+    carry_days: int = CARRY_DAYS,
 ) -> dict[str, int]:
     """Append an entry for each event, once by its key. Returns the entries' ids by key.
 
-    Each amount keeps the rate at which it was valued; without one of the day its base amount stays empty until `value_late`.
+    Each amount keeps the rate at which it was valued, at most `carry_days` old; without one its base amount stays empty until
+    `value_late`.
     An exchange of currencies posts the difference of both values as a realised gain or loss. An event of a closed month is
     dated on the first day of the next open one, or refused (`late`).
 
@@ -57,7 +59,7 @@ def book(
     chart = chart or default_chart()
     raw = [(event, legs_of(event, chart)) for event in events]
     currencies = {(event.day, leg.currency) for event, legs in raw for leg in legs}
-    ratios = _ratios(connection, brand, base_currency, currencies)
+    ratios = _ratios(connection, brand, base_currency, currencies, carry_days)
     closed = closed_months(connection, brand) if late == "next_open" else set()
     entries = [
         Entry(
@@ -181,13 +183,16 @@ def _base_only(legs: Sequence[Leg], standing: Sequence[Leg]) -> tuple[Leg, ...]:
     )
 
 
-def _ratios(connection: "Connection", brand: int, base_currency: str, wanted: Iterable[tuple[date, str]]) -> Ratios:
+def _ratios(
+    connection: "Connection", brand: int, base_currency: str, wanted: Iterable[tuple[date, str]], carry_days: int
+) -> Ratios:
     foreign = {(day, currency) for day, currency in wanted if currency != base_currency}
     if not foreign:
-        # Most events are in the base currency, and years of rates would take most of their time.
+        # Most events are in the base currency, and rates would take most of their time.
         return {}
     days = {day for day, _ in foreign}
-    ratios = daily_ratios(read_rates(connection, brand), base_currency)
+    rates = read_rates(connection, brand, first=min(days) - timedelta(days=carry_days), last=max(days))
+    ratios = daily_ratios(rates, base_currency, carry_days)
     return _as_ratios(ratios.filter(pl.col("day").is_in(days)))
 
 

@@ -138,7 +138,8 @@ def _judge(books: BrandStore, connection: "Connection", brand: int) -> int:
     events = [event for invoice in judged.due if (event := _event(invoice, judged.ordered)) is not None]
     if events:
         chart = load_chart(books.settings.home)
-        book(connection, brand, books.settings.current.base_currency, events, chart=chart)
+        current = books.settings.current
+        book(connection, brand, current.base_currency, events, chart=chart, carry_days=current.fx_carry_days)
     return len(events)
 
 

@@ -214,8 +214,8 @@ def _seen_again(connection: "Connection", brand: int, state: State) -> State:
 
 
 def _match(books: BrandStore, connection: "Connection", brand: int, state: State, actor: str) -> int:
-    base = books.settings.current.base_currency
-    ratios = daily_ratios(read_rates(connection, brand), base)
+    current = books.settings.current
+    ratios = daily_ratios(read_rates(connection, brand), current.base_currency, current.fx_carry_days)
     found = match_lines(state.lines, state.card_orders, state.active, state.processors, ratios, state.limits.matching)
     write_matches(connection, brand, found, actor)
     return found.height
@@ -226,7 +226,9 @@ def _book(books: BrandStore, connection: "Connection", brand: int, state: State)
     known = booked_keys(connection, brand, KINDS)
     fresh = [event for event in _events(connection, brand, state) if event.key not in known]
     if fresh:
-        book(connection, brand, books.settings.current.base_currency, fresh, chart=state.chart)
+        current = books.settings.current
+        carry = current.fx_carry_days
+        book(connection, brand, current.base_currency, fresh, chart=state.chart, carry_days=carry)
     return len(fresh)
 
 

@@ -71,8 +71,10 @@ def columns_of(kind: Kind) -> dict[str, bool]:
     return {name: field.needed for name, field in _FIELDS[kind].items()}
 
 
-def normalise_reference(rows: pl.DataFrame, kind: Kind, *, currency: str, timezone: str) -> Normalised:
-    """Typed rows of a reference file, and the rows that cannot be taken.
+def normalise_reference(
+    rows: pl.DataFrame, kind: Kind, *, currency: str, timezone: str, today: date | None = None
+) -> Normalised:
+    """Typed rows of a reference file, and the rows that cannot be taken; with `today`, rates of days to come are among them.
 
     Money becomes `<name>_minor` (minor units of the row's currency); instants become `occurred_at` (UTC) and `local_date`;
     rates become Decimal(28, 12). Raises MappingError when a needed column is missing.
@@ -81,6 +83,8 @@ def normalise_reference(rows: pl.DataFrame, kind: Kind, *, currency: str, timezo
     named = _named(rows, fields)
     parsed = named.select("row_number", *_parsed(named, fields, currency, timezone))
     problems = list(_problems(parsed, named, fields, kind))
+    if kind == "rates" and today is not None:
+        problems.append((pl.col("date") > today, "date", "is in the future"))
     first = pl.when(False).then(None)
     for condition, field, reason in problems:
         first = first.when(condition).then(pl.struct(field=pl.lit(field), reason=pl.lit(reason)))

@@ -47,7 +47,7 @@ def financial_report(call: Call, wanted: ReportRequest) -> dict[str, Any]:
     dated = events.with_columns(pl.col("occurred_at").dt.convert_time_zone(current.timezone).dt.date().alias("day"))
     return {
         "period": {"start_date": first.isoformat(), "end_date": last.isoformat()},
-        **period_report(Books(lines, costs, daily_ratios(rates, currency), dated, currency)),
+        **period_report(Books(lines, costs, daily_ratios(rates, currency, current.fx_carry_days), dated, currency)),
         "generated_at": now.isoformat(),
     }
 

@@ -177,8 +177,9 @@ def _book(call: Call, connection: "Connection", brand: int, number: int, wanted:
         reference=wanted.order_id,
         channel=wanted.channel,
     )
-    settings = call.books.settings
-    book(connection, brand, settings.current.base_currency, [event], chart=load_chart(settings.home))
+    settings, current = call.books.settings, call.books.settings.current
+    chart = load_chart(settings.home)
+    book(connection, brand, current.base_currency, [event], chart=chart, carry_days=current.fx_carry_days)
 
 
 def _unbook(connection: "Connection", brand: int, original: Recorded, number: int, day: date) -> None:

@@ -1,6 +1,6 @@
-"""Exchange rates: exact, once a day, pair and source, and corrected in place."""
+"""Exchange rates: exact, once a day, pair and source; what they were before a correction is kept."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import polars as pl
@@ -65,3 +65,36 @@ def test_the_rates_of_two_brands_live_apart(books: BrandStore) -> None:
     write(books, ("2025-03-03", "EUR", "USD", "1.05", "ECB"))
     assert write(second, ("2025-03-03", "EUR", "USD", "1.09", "ECB")) == (1, 0)
     assert [row[3] for row in read(books)] == [Decimal("1.05")]
+
+
+def test_a_corrected_rate_is_known_as_it_was_before(books: BrandStore) -> None:
+    names = {"date": pl.Date, "base": pl.String, "quote": pl.String, "rate": pl.Decimal(28, 12), "source": pl.String}
+
+    def write(rate: str) -> datetime:
+        row = [(date(2026, 1, 2), "EUR", "USD", Decimal(rate), "ecb")]
+        with books.write() as (connection, brand):
+            write_rates(connection, brand, pl.DataFrame(row, schema=names, orient="row"))
+        return datetime.now(UTC)
+
+    def known(as_of: datetime | None = None) -> list[Decimal]:
+        with books.read() as (connection, brand):
+            return read_rates(connection, brand, as_of=as_of)["rate"].to_list()
+
+    before = datetime.now(UTC)
+    first, second, third = write("1.1"), write("1.2"), write("1.2")
+    assert known() == known(third) == known(second) == [Decimal("1.2")]
+    assert (known(first), known(before)) == ([Decimal("1.1")], [])
+
+
+def test_rates_of_some_days_are_read_with_the_source_that_counts_first(books: BrandStore) -> None:
+    names = {"date": pl.Date, "base": pl.String, "quote": pl.String, "rate": pl.Decimal(28, 12), "source": pl.String}
+    rows = [
+        (date(2026, 1, day), "EUR", "USD", Decimal("1.1"), source)
+        for day in (1, 2, 3)
+        for source in ("zurich", "ecb", "bloomberg", "manual")
+    ]
+    with books.write() as (connection, brand):
+        assert write_rates(connection, brand, pl.DataFrame(rows, schema=names, orient="row")) == (12, 0)
+        found = read_rates(connection, brand, first=date(2026, 1, 2), last=date(2026, 1, 2))
+    assert found["day"].unique().to_list() == [date(2026, 1, 2)]
+    assert found["source"].to_list() == ["manual", "ecb", "bloomberg", "zurich"]
