@@ -60,6 +60,31 @@ _HAS_A_VALUE = """
 """
 
 
+# A movement of a connected channel's order names it and its line. That line is one of ours where the order has just one of
+# the code and direction: what is told of it later, such as another price, makes more of them.
+_OF_CHANNELS = """
+    WITH told AS (
+        SELECT c.code || ':' || o.external_id || ':' || l.external_id AS reference, o.order_id,
+               substr(coalesce(l.channel_sku, l.key, l.external_id), 1, 128) AS code,
+               count(*) OVER (PARTITION BY o.id, coalesce(l.channel_sku, l.key, l.external_id)) AS alike
+        FROM channel_order_lines l JOIN channel_orders o ON o.id = l.channel_order_id JOIN channels c ON c.id = o.channel_id
+        WHERE l.brand_id = :brand AND o.order_id IS NOT NULL),
+    of_channels AS (
+        SELECT t.reference, t.order_id,
+               CASE WHEN count(CASE WHEN n.quantity > 0 THEN 1 END) = 1 AND t.alike = 1
+                    THEN max(CASE WHEN n.quantity > 0 THEN n.id END) END AS sold_line,
+               CASE WHEN count(CASE WHEN n.quantity < 0 THEN 1 END) = 1 AND t.alike = 1
+                    THEN max(CASE WHEN n.quantity < 0 THEN n.id END) END AS returned_line
+        FROM told t LEFT JOIN order_lines n ON n.order_id = t.order_id AND n.code = t.code AND n.kind = 'goods'
+        GROUP BY t.reference, t.order_id, t.alike)
+"""
+_LINE = "coalesce(m.order_line_id, CASE m.kind WHEN 'sale' THEN t.sold_line WHEN 'return' THEN t.returned_line END)"
+_VALUED_MOVEMENTS = """
+    stock_movements m JOIN stock_valuations v ON v.movement_id = m.id
+    LEFT JOIN of_channels t ON m.order_line_id IS NULL AND m.kind IN ('sale', 'return') AND t.reference = m.reference
+"""
+
+
 def read_unvalued(connection: "Connection", brand: int, last: date) -> pl.DataFrame:
     """Movements up to a day that have a value and were not valued yet: columns UNVALUED."""
     query = f"""
@@ -133,21 +158,12 @@ def write_values(connection: "Connection", brand: int, parts: pl.DataFrame, laye
 
 
 def read_valued(connection: "Connection", brand: int, first: date, last: date) -> pl.DataFrame:
-    """Valued movements whose local date lies in [first, last]: columns VALUED.
-
-    Those of a connected channel's order name it and its line in their reference; they are of no one line of ours.
-    """
-    query = """
-        WITH of_channels AS (
-            SELECT c.code || ':' || o.external_id || ':' || l.external_id AS reference, min(o.order_id) AS order_id
-            FROM channel_order_lines l JOIN channel_orders o ON o.id = l.channel_order_id
-            JOIN channels c ON c.id = o.channel_id
-            WHERE l.brand_id = :brand GROUP BY 1)
-        SELECT m.id, v.part, m.local_date, s.sku, m.kind, coalesce(l.order_id, t.order_id), m.order_line_id, v.units,
-               v.value_minor, v.variance_minor, v.currency, v.method
-        FROM stock_movements m JOIN stock_valuations v ON v.movement_id = m.id JOIN skus s ON s.id = m.sku_id
-        LEFT JOIN order_lines l ON l.id = m.order_line_id
-        LEFT JOIN of_channels t ON m.order_line_id IS NULL AND m.kind IN ('sale', 'return') AND t.reference = m.reference
+    """Valued movements whose local date lies in [first, last], with the columns VALUED."""
+    query = f"""
+        {_OF_CHANNELS}
+        SELECT m.id, v.part, m.local_date, s.sku, m.kind, coalesce(l.order_id, t.order_id), {_LINE}, v.units, v.value_minor,
+               v.variance_minor, v.currency, v.method
+        FROM {_VALUED_MOVEMENTS} JOIN skus s ON s.id = m.sku_id LEFT JOIN order_lines l ON l.id = m.order_line_id
         WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last ORDER BY m.id, v.part
     """
     return read_frame(connection, query, VALUED, {"brand": brand, "first": first, "last": last})
@@ -158,14 +174,14 @@ def read_line_costs(connection: "Connection", brand: int, first: date, last: dat
 
     The cost is null where that of some units is unknown, or was paid in several currencies.
     """
-    query = """
+    query = f"""
+        {_OF_CHANNELS}
         SELECT line_id, CASE WHEN is_known THEN cost END, CASE WHEN is_known THEN currency END FROM (
-            SELECT m.order_line_id AS line_id, CAST(-sum(v.value_minor) AS BIGINT) AS cost, max(v.currency) AS currency,
+            SELECT {_LINE} AS line_id, CAST(-sum(v.value_minor) AS BIGINT) AS cost, max(v.currency) AS currency,
                    count(*) = count(v.value_minor) AND count(DISTINCT v.currency) <= 1 AS is_known
-            FROM stock_movements m JOIN stock_valuations v ON v.movement_id = m.id
-            WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last AND m.order_line_id IS NOT NULL
-            GROUP BY m.order_line_id) AS by_line
-        ORDER BY line_id
+            FROM {_VALUED_MOVEMENTS}
+            WHERE m.brand_id = :brand AND m.local_date BETWEEN :first AND :last GROUP BY 1) AS by_line
+        WHERE line_id IS NOT NULL ORDER BY line_id
     """
     return read_frame(connection, query, LINE_COSTS, {"brand": brand, "first": first, "last": last})
 

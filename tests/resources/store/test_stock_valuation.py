@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +31,7 @@ from resources.store.ledger import read_postings
 from resources.store.models.brand import CHANNEL_KINDS
 from resources.store.orders import ImportRecord, read_order_lines, write_order_lines
 from resources.store.stock import write_movements
+from resources.store.stock_keeping import save_bundle
 from resources.store.stock_valuation import (
     VALUED,
     forget_values,
@@ -256,24 +257,67 @@ def test_values_that_are_taken_back_are_computed_again_from_the_costs_of_now(hou
     assert (house.account("1300"), house.account("5000")) == (240, 120)
 
 
-def test_movements_of_a_connected_channel_are_of_its_order(house: House) -> None:
-    house.cost("BAG", 100)
-    house.move("BAG", "receipt", 5)
-    at = datetime(2025, 3, 2, 12, tzinfo=UTC)
-    line = OrderLine("l1", "BAG", "1", "A bag", 2, 2, Decimal("9.99"))
-    with house.books.write() as (connection, brand):
-        reached = Connection("shop", "woocommerce", "http://127.0.0.1", {}, {"key": "ck"})
-        save_connection(connection, brand, house.books.vault, reached)
-        channel = read_connection(connection, brand, house.books.vault, "shop")
-        told = ChannelOrder("77", "1077", "processing", at, at, "EUR", (line,))
-        take_order(connection, Books(brand, "Europe/Paris", 2), channel, told)
-    house.value()
-    sale = house.valued().filter(pl.col("kind") == "sale")
-    with house.books.read() as (connection, brand):
-        lines = read_order_lines(connection, brand, FIRST, LAST)
-    assert sale.select("order_id", "line_id", "value_minor").rows() == [(lines["order_id"][0], None, -200)]
-    house.post()
-    assert (house.account("1300"), house.account("5000")) == (300, 200)
+class Shop:
+    """A connected channel that tells of one order again and again."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.hours = house, 0
+        with house.books.write() as (connection, brand):
+            save_bundle(connection, brand, "SET", {"BAG": 1, "BELT": 2})
+            reached = Connection("shop", "woocommerce", "http://127.0.0.1", {}, {"key": "ck"})
+            save_connection(connection, brand, house.books.vault, reached)
+
+    def tell(self, *lines: tuple[str, str, int]) -> None:
+        """Line, SKU and units that are sold now."""
+        placed = datetime(2025, 3, 2, 12, tzinfo=UTC)
+        self.hours += 1
+        told = tuple(OrderLine(number, sku, number, sku, units, units, Decimal(10)) for number, sku, units in lines)
+        with self.house.books.write() as (connection, brand):
+            channel = read_connection(connection, brand, self.house.books.vault, "shop")
+            at = placed + timedelta(hours=self.hours)
+            order = ChannelOrder("77", "1077", "processing", placed, at, "EUR", told)
+            take_order(connection, Books(brand, "Europe/Paris", 2), channel, order)
+
+    def costs(self) -> list[tuple[str, int, int | None]]:
+        """SKU, units and cost of each line of the order, alike from the store and from the frames."""
+        with self.house.books.read() as (connection, brand):
+            lines = read_order_lines(connection, brand, FIRST, LAST)
+            told = read_line_costs(connection, brand, FIRST, LAST)
+        assert told.equals(line_costs(self.house.valued()).sort("line_id"))
+        known = lines.join(told, on="line_id", how="left", maintain_order="left")
+        return known.select("sku", "quantity", "cost_minor").rows()
+
+
+@pytest.fixture
+def shop(house: House) -> Shop:
+    for sku, minor in (("BAG", 100), ("BELT", 30)):
+        house.cost(sku, minor)
+        house.move(sku, "receipt", 9)
+    return Shop(house)
+
+
+def test_movements_of_a_connected_channel_are_of_its_order(shop: Shop) -> None:
+    shop.tell(("l1", "BAG", 2))
+    shop.tell(("l1", "BAG", 1))
+    shop.house.value()
+    moved = shop.house.valued().filter(pl.col("kind") != "receipt")
+    assert moved["order_id"].n_unique() == 1
+    assert moved["order_id"].null_count() == 0
+    shop.house.post()
+    assert (shop.house.account("1300"), shop.house.account("5000")) == (1070, 100)
+    assert shop.costs() == [("BAG", 2, 200), ("BAG", -1, -100)]
+
+
+def test_a_set_costs_what_its_parts_do(shop: Shop) -> None:
+    shop.tell(("l1", "SET", 2))
+    shop.house.value()
+    assert shop.costs() == [("SET", 2, 320)]
+
+
+def test_two_lines_of_a_channel_that_cannot_be_told_apart_have_no_cost_of_their_own(shop: Shop) -> None:
+    shop.tell(("l1", "BAG", 2), ("l2", "BAG", 1), ("l3", "BELT", 1))
+    shop.house.value()
+    assert shop.costs() == [("BAG", 2, None), ("BAG", 1, None), ("BELT", 1, 30)]
 
 
 @pytest.mark.parametrize("method", METHODS)
