@@ -294,31 +294,23 @@ def _stages(first: str) -> Iterator[Any]:
 
 
 def _read(file: Path) -> "tuple[pl.DataFrame, Transactions]":
-    """The rows as they are, and under our names. Card numbers are refused: only tokens are taken."""
-    from assets.finance.fraud.columns import as_transactions
+    """The rows as they are, and under our names.
+
+    Raises CardDataRefused for a file with card numbers, and FraudDataError for rows of another width: scores of a part of the
+    file would pass for those of the whole.
+    """
+    from assets.finance.fraud.columns import FraudDataError, as_transactions
+    from resources.card_data import CardDataRefused
     from resources.tables import ROW_NUMBER, read_table
 
-    frame = read_table(file).rows.drop(ROW_NUMBER)
-    transactions = as_transactions(frame)
-    _refuse_card_numbers(frame.select(transactions.names.values()), file)
-    return frame, transactions
-
-
-def _refuse_card_numbers(frame: "pl.DataFrame", file: Path) -> None:
-    """Raises CardDataRefused for a column of which most long numbers are card numbers; one in ten ids may look like one."""
-    import polars as pl
-    from polars import selectors as cs
-
-    from resources.card_data import CardDataRefused, find_card_data
-
-    long = pl.all().cast(pl.String).str.replace_all(r"[ -]", "").str.contains(r"\d{13}").fill_null(False)
-    texts = frame.select(
-        cs.string(), cs.integer() - cs.by_dtype(pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
-    )
-    for column in texts.columns:
-        doubtful = texts.select(column).filter(long)[column].unique().cast(pl.String).to_list()
-        if 2 * sum(find_card_data(value) is not None for value in doubtful) > len(doubtful):
-            raise CardDataRefused(f"{file.name}, column {column}: it holds card numbers. Give tokens instead.")
+    source = read_table(file)
+    if source.withheld.height:
+        number, field, reason, _ = source.withheld.row(0)
+        raise CardDataRefused(f"{file.name}, row {number}, column {field}: {reason}. Give tokens instead")
+    if source.ragged.height:
+        raise FraudDataError(f"{file.name}: {source.ragged.height} rows have another number of cells. Export it again")
+    frame = source.rows.drop(ROW_NUMBER)
+    return frame, as_transactions(frame)
 
 
 def _with_verdicts(transactions: "Transactions", source: str) -> "tuple[Transactions, int]":

@@ -201,7 +201,8 @@ def _distance(owner: str, has: set[str], windows: dict[str, str]) -> Iterator[tu
         f"pow(sin(radians(latitude - {lat}) / 2), 2) "
         f"+ cos(radians({lat})) * cos(radians(latitude)) * pow(sin(radians(longitude - {lon}) / 2), 2)"
     )
-    km = f"2 * 6371.0 * asin(least(1, sqrt({half})))"
+    # Rounding may lift the root above one; `least` would take one for a root that is not known.
+    km = f"2 * 6371.0 * asin(CASE WHEN {half} > 1 THEN 1 ELSE sqrt({half}) END)"
     hours = "greatest(date_diff('second', lag(occurred_at) OVER owner_before, occurred_at) / 3600.0, 1 / 60)"
     yield "km_from_last", _known(owner, km)
     yield "km_per_hour", _known(owner, f"{km} / {hours}")

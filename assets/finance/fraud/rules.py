@@ -94,10 +94,9 @@ def apply_rules(rules: Iterable[Rule], features: pl.DataFrame) -> Applied:
     held = [pl.col(str(n)) for n, rule in enumerate(asked) if rule.action == "hold"]
     reviewed = [pl.col(str(n)) for n, rule in enumerate(asked) if rule.action == "review"]
     if not asked:
-        empty = pl.lit([], pl.List(pl.String))
-        return Applied(
-            features.select(empty.alias("rules"), empty.alias("rule_reasons"), pl.lit("none").alias("action")), left_out
-        )
+        nothing = pl.lit([], pl.List(pl.String))
+        made = {"rules": nothing, "rule_reasons": nothing, "action": pl.lit("none")}
+        return Applied(features.with_columns(**made).select(*made), left_out)
     action = pl.when(pl.any_horizontal(held or [pl.lit(False)])).then(pl.lit("hold"))
     action = (
         action.when(pl.any_horizontal(reviewed or [pl.lit(False)])).then(pl.lit("review")).otherwise(pl.lit("none"))
