@@ -100,7 +100,7 @@ def close(month: MonthArgument) -> None:
 
     books = reload()
     with books.write() as (connection, brand):
-        head = close_month(connection, brand, _month(month), today=today(books), actor=actor())
+        head = close_month(connection, brand, parse_month(month), today=today(books), actor=actor())
     say(f"{month} is closed. The journal stands at {head}: keep this number elsewhere to prove what was closed.")
 
 
@@ -112,7 +112,7 @@ def reopen(month: MonthArgument, reason: Annotated[str, typer.Option(help="Why; 
 
     books = reload()
     with books.write() as (connection, brand):
-        reopen_month(connection, brand, _month(month), reason=reason, actor=actor())
+        reopen_month(connection, brand, parse_month(month), reason=reason, actor=actor())
     say(f"{month} is open.")
 
 
@@ -189,7 +189,8 @@ def _pairs(given: list[str], option: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _month(text: str) -> date:
+def parse_month(text: str) -> date:
+    """The first day of a month such as 2026-10."""
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
         raise typer.BadParameter(f"{text!r} is no month such as 2026-10", param_hint="YYYY-MM")
     return date.fromisoformat(f"{text}-01")

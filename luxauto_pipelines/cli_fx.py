@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luxauto_pipelines.cli_stock import note, say, today
+from luxauto_pipelines.cli_bookkeeping import parse_month
+from luxauto_pipelines.cli_stock import actor, note, say, today
 from luxauto_pipelines.console import Format, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -119,6 +120,59 @@ def convert(
         print_json(answer)
     else:
         say(f"{to_decimal(minor, currency)} {currency} is {answer['worth']} {into} at the rate of {quoted_on}")
+
+
+@app.command()
+def revalue(
+    month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="A month that is over.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option(help="Only show what would be posted.")] = False,
+    format: FormatOption = Format.table,
+) -> None:
+    """Bring foreign balances to the closing rate: realised gains stay, unrealised ones are taken back the day after.
+
+    The same month again posts nothing; after a corrected rate it posts the difference.
+    """
+    from assets.finance.booking import load_chart
+    from assets.finance.fx_closing import month_end, revalue_month
+    from luxauto_pipelines.instance import reload
+    from resources.store.audit import record
+
+    books = reload()
+    first = parse_month(month)
+    if month_end(first) >= today(books):
+        raise typer.BadParameter(f"{month} is not over", param_hint="YYYY-MM")
+    chart = load_chart(books.settings.home)
+    with books.write() as (connection, brand):
+        found, entries = revalue_month(connection, brand, books.settings.current, chart, first, dry_run=dry_run)
+        if entries and not dry_run:
+            record(connection, brand, "ledger.revalue", month, {"entries": entries}, actor=actor())
+    rows = [_revalued(row, books.settings.current.base_currency) for row in found.to_dicts()]
+    if format is Format.json:
+        print_json({"month": month, "entries": entries, "posted": not dry_run, "accounts": rows})
+        return
+    if rows:
+        print_table(f"Foreign balances at the end of {month}", rows[0], (row.values() for row in rows))
+    lacking = sum(row["worth at the closing rate"] is None for row in rows)
+    if lacking:
+        note(f"{lacking} balances are not revalued for want of a rate: take it in with `luxauto fx import FILE`")
+    say(f"{entries} entries {'would be' if dry_run else 'were'} posted.")
+
+
+def _revalued(row: dict[str, Any], base: str) -> dict[str, Any]:
+    from assets.finance.money import to_decimal
+
+    def worth(name: str) -> Decimal | None:
+        return None if row[name] is None else to_decimal(row[name], base)
+
+    return {
+        "account": row["subaccount"],
+        "balance": to_decimal(row["foreign_minor"], row["currency"]),
+        "currency": row["currency"],
+        "carried at": worth("carrying_minor"),
+        "worth at the closing rate": worth("closing_minor"),
+        "realised": worth("realised_minor"),
+        "unrealised": worth("unrealised_minor"),
+    }
 
 
 def _worth(books: Any, minor: int, currency: str, into: str, day: date) -> tuple[int, date] | None:

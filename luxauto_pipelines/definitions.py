@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.finance import assets as finance
 from assets.finance import checks as finance_checks
-from assets.finance import fraud_assets, fraud_checks, reconciliation_assets, reconciliation_checks
+from assets.finance import fraud_assets, fraud_checks, fx_assets, reconciliation_assets, reconciliation_checks
 from assets.finance import report_assets as finance_reports
 from assets.finance import report_checks as finance_report_checks
 from assets.forecasting import assets as forecasting
@@ -36,6 +36,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
                 valuation,
                 retail_assets,
                 finance,
+                fx_assets,
                 finance_reports,
                 reconciliation_assets,
                 fraud_assets,
@@ -48,6 +49,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             *valuation_checks.CHECKS,
             *retail_checks.CHECKS,
             *finance_checks.CHECKS,
+            *fx_assets.CHECKS,
             *finance_report_checks.CHECKS,
             *reconciliation_checks.CHECKS,
             *fraud_checks.CHECKS,

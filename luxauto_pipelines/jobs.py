@@ -33,6 +33,7 @@ nightly_forecast = dg.define_asset_job(
         "cash_flow",
         "revenue_waterfall",
         "vat_report",
+        "fx_revaluation",
         "receivables_ageing",
         "cohort_value",
         "payout_reconciliation",

@@ -31,9 +31,7 @@ def daily_ratios(rates: pl.DataFrame, base_currency: str, carry_days: int = CARR
     and says so in `carried`; further days have no row. Of two sources of a pair the first row counts. A rate of nine million
     and more does not fit and is as good as none. Columns RATIOS; `rate` is for the eye only.
     """
-    scaled = rates.with_columns((pl.col("rate") * SCALE).cast(pl.Int64, strict=False).alias("scaled")).filter(
-        pl.col("scaled") > 0
-    )
+    scaled = _scaled(rates)
     quoted = pl.concat(
         [_direct(scaled, base_currency), _inverse(scaled, base_currency), _crossed(scaled, base_currency)]
     )
@@ -62,6 +60,27 @@ def convert(frame: pl.DataFrame, ratios: pl.DataFrame, base_currency: str, amoun
     return joined.with_columns(pl.when(own).then(pl.col(amount)).otherwise(converted).alias(into)).drop(
         "numerator", "denominator"
     )
+
+
+def disagreements(rates: pl.DataFrame, base_currency: str, tolerance: float = 0.005) -> pl.DataFrame:
+    """Quotations that differ from the way through a third currency: day, currency, direct, crossed (worth in the base)."""
+    scaled = _scaled(rates)
+    worth = (pl.col("numerator") / pl.col("denominator")).alias("worth")
+    direct = pl.concat([_direct(scaled, base_currency), _inverse(scaled, base_currency)]).with_columns(worth)
+    crossed = _crossed(scaled, base_currency).with_columns(worth)
+    both = direct.join(crossed, on=["day", "currency"], suffix="_crossed")
+    apart = (pl.col("worth") / pl.col("worth_crossed") - 1).abs() > tolerance
+    return (
+        both.filter(apart)
+        .select("day", "currency", direct="worth", crossed="worth_crossed")
+        .unique()
+        .sort("day", "currency")
+    )
+
+
+def _scaled(rates: pl.DataFrame) -> pl.DataFrame:
+    scaled = (pl.col("rate") * SCALE).cast(pl.Int64, strict=False).alias("scaled")
+    return rates.with_columns(scaled).filter(pl.col("scaled") > 0)
 
 
 def _direct(rates: pl.DataFrame, base: str) -> pl.DataFrame:
