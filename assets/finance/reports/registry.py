@@ -88,6 +88,7 @@ TABLES = (
     "sell_through",
     "weeks_of_cover",
     "markdown_effect",
+    "stock_turns",
     "payout_reconciliation",
 )
 """Assets of other modules that an export takes by name, once they are there, as the tables that they are."""

@@ -1,5 +1,6 @@
 """Stock in the journal: each kind against its account, and the inventory account is what stock is worth."""
 
+import random
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.finance.fx import daily_ratios
+from assets.finance.money import exponents
 from assets.finance.posting import value_lines, with_line_costs
 from assets.finance.stock_postings import LEGS, line_costs, stock_legs
 from assets.inventory.valuation import LAYERS, METHODS, price_movements, stock_value, value_movements
@@ -203,3 +205,24 @@ def test_every_entry_sums_to_zero_in_its_currency_and_in_the_base_currency(histo
     assert posted.filter(pl.col("currency") == "EUR")["base_amount_minor"].null_count() == 0
     keys = posted.select("order_id", "subject", "day", "account", "currency")
     assert keys.is_unique().all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ten_thousand_movements_in_twenty_currencies_leave_the_account_at_what_stock_is_worth(method: str):
+    dice = random.Random(7)
+    currencies = sorted(exponents())[:20]
+    skus = [f"S{n}" for n in range(200)]
+    history = [
+        (dice.randrange(365), dice.choice([*AGAINST, "transfer"]), dice.randint(-9, 9), dice.choice(skus), None)
+        for _ in range(10_000)
+    ]
+    costs = [(sku, day, dice.randrange(100_000), dice.choice(currencies)) for sku in skus for day in (-1, 90, 180, 270)]
+    valued, layers = value(history, costs, method)
+    posted = stock_legs(valued, ratios({}), "EUR")
+
+    sums = posted.group_by("subject", "day", "currency").agg(pl.col("amount_minor").sum())
+    assert sums.filter(pl.col("amount_minor") != 0).height == 0
+    account = posted.filter(pl.col("account") == INVENTORY).group_by("currency").agg(pl.col("amount_minor").sum())
+    worth = stock_value(layers).group_by("currency").agg(pl.col("value_minor").sum())
+    assert dict(account.sort("currency").iter_rows()) == dict(worth.sort("currency").iter_rows())
+    assert account.height == 20
