@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gateway, imports, ingest, ledger, publication, report, valuation, vendor_calls, workflow
+from benchmarks import fraud, gateway, imports, ingest, ledger, publication, report, valuation, vendor_calls, workflow
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -30,6 +30,7 @@ class Name(StrEnum):
     publication = "publication"
     valuation = "valuation"
     vendor_calls = "vendor-calls"
+    fraud = "fraud"
     ledger = "ledger"
 
 
@@ -42,6 +43,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.publication: publication.run,
     Name.valuation: valuation.run,
     Name.vendor_calls: vendor_calls.run,
+    Name.fraud: fraud.run,
     Name.ledger: ledger.run,
 }
 

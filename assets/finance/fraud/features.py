@@ -47,6 +47,8 @@ def feature_frame(rows: pl.DataFrame, *, reports: bool = True) -> pl.DataFrame:
         return pl.DataFrame(schema={"transaction": rows.schema["transaction"]})
     owner = _owner(set(rows.columns))
     with duckdb.connect() as connection:
+        # It would be drawn onto standard output.
+        connection.execute("SET enable_progress_bar = false")
         connection.register("given", rows.with_row_index("place"))
         parts = [_in_order(connection, part.sql("given")) for part in _parts(set(rows.columns), reports=reports)]
         known = pl.concat([rows.select("transaction", "occurred_at", "amount"), *parts], how="horizontal")
