@@ -15,6 +15,35 @@ MICROS = 6
 INT128 = pl.Int128()
 
 
+# Withdrawn codes that old files and clients still write: what took their place, and since when.
+WITHDRAWN: dict[str, tuple[str, str]] = {
+    "ANG": ("XCG", "2025-07"),
+    "BGN": ("EUR", "2026-01"),
+    "BYR": ("BYN", "2017-01"),
+    "CUC": ("CUP", "2021-06"),
+    "CYP": ("EUR", "2008-01"),
+    "DEM": ("EUR", "2002-03"),
+    "EEK": ("EUR", "2011-01"),
+    "ESP": ("EUR", "2002-03"),
+    "FRF": ("EUR", "2002-03"),
+    "HRK": ("EUR", "2023-01"),
+    "ITL": ("EUR", "2002-03"),
+    "LTL": ("EUR", "2015-01"),
+    "LVL": ("EUR", "2014-01"),
+    "MRO": ("MRU", "2018-01"),
+    "MTL": ("EUR", "2008-01"),
+    "ROL": ("RON", "2005-07"),
+    "SIT": ("EUR", "2007-01"),
+    "SKK": ("EUR", "2009-01"),
+    "SLL": ("SLE", "2024-01"),
+    "STD": ("STN", "2018-01"),
+    "TRL": ("TRY", "2006-01"),
+    "VEF": ("VES", "2018-08"),
+    "ZMK": ("ZMW", "2013-01"),
+    "ZWL": ("ZWG", "2024-09"),
+}
+
+
 class UnknownCurrency(ValueError):
     """Not an active ISO 4217 code."""
 
@@ -32,6 +61,10 @@ def exponent(currency: str) -> int:
     try:
         return exponents()[currency]
     except KeyError:
+        if currency in WITHDRAWN:
+            successor, since = WITHDRAWN[currency]
+            words = f"{currency!r} is withdrawn since {since}: give the amount in {successor}"
+            raise UnknownCurrency(words) from None
         raise UnknownCurrency(f"{currency!r} is not an ISO 4217 code such as EUR") from None
 
 
@@ -45,6 +78,30 @@ def to_minor(amount: Decimal, currency: str) -> int:
 def to_decimal(minor: int, currency: str) -> Decimal:
     """The decimal amount, with just the currency's digits: 129900 EUR is 1299.00."""
     return Decimal(minor).scaleb(-exponent(currency))
+
+
+def format_amount(minor: int, currency: str, locale: str = "en") -> str:
+    """The amount as people of a locale write it: 129900 EUR is €1,299.00 in English and 1.299,00 € in German.
+
+    Digits after the point are ISO 4217's. CLDR has others for thirteen currencies, since it counts coins in use.
+    """
+    from babel.numbers import format_currency
+
+    pattern = _pattern(locale, "0" * exponent(currency), currency)
+    return format_currency(to_decimal(minor, currency), currency, pattern, locale=locale, currency_digits=False)
+
+
+@cache
+def _pattern(locale: str, digits: str, currency: str) -> str:
+    """The locale's pattern for money, with so many digits after the point; a code of letters does not touch the number."""
+    import re
+
+    from babel import Locale
+    from babel.numbers import get_currency_symbol
+
+    pattern = re.sub(r"\.0+", f".{digits}" if digits else "", Locale.parse(locale).currency_formats["standard"].pattern)
+    in_letters = get_currency_symbol(currency, locale=locale)[-1:].isalpha()
+    return pattern.replace("¤#", "¤\N{NO-BREAK SPACE}#") if in_letters else pattern
 
 
 def allocate(total: int, weights: list[int]) -> list[int]:

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from assets.finance.money import (
     INT128,
+    WITHDRAWN,
     UnknownCurrency,
     allocate,
     divide_half_even,
     exponent,
     exponent_of,
     exponents,
+    format_amount,
     line_amount,
     to_decimal,
     to_minor,
@@ -158,3 +160,67 @@ def test_an_exponent_is_the_same_for_one_code_and_for_a_column(currency: str, di
 def test_a_code_that_is_not_active_is_refused_by_name(code: str):
     with pytest.raises(UnknownCurrency, match=repr(code)):
         exponent(code)
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "locale", "written"),
+    [
+        (129900, "EUR", "en", "€1,299.00"),
+        (129900, "EUR", "de", "1.299,00 €"),
+        (-129900, "EUR", "fr", "-1 299,00 €"),
+        (129900, "JPY", "ja", "￥129,900"),
+        (1299000, "KWD", "en", "KWD 1,299.000"),
+        (129900, "CLF", "en", "CLF 12.9900"),
+        # CLDR writes these without, or with fewer, digits.
+        (129900, "RSD", "en", "RSD 1,299.00"),
+        (129900, "IQD", "en", "IQD 129.900"),
+        (129900, "ALL", "sq", "1\xa0299,00\xa0Lekë"),
+    ],
+)
+def test_an_amount_is_written_as_people_do_with_the_digits_of_iso(
+    minor: int, currency: str, locale: str, written: str
+) -> None:
+    assert format_amount(minor, currency, locale).replace("\u202f", " ").replace("\xa0", " ") == written.replace(
+        "\xa0", " "
+    )
+
+
+@pytest.mark.parametrize("currency", sorted(exponents()))
+def test_every_amount_of_every_currency_is_written_with_all_its_digits(currency: str) -> None:
+    written = format_amount(12_345_678, currency)
+    assert "".join(c for c in written if c.isdigit()) == "12345678"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("HRK", "withdrawn since 2023-01: give the amount in EUR"), ("EUX", "ISO 4217")]
+)
+def test_a_currency_that_is_not_in_use_names_its_successor(code: str, said: str) -> None:
+    with pytest.raises(UnknownCurrency, match=said):
+        exponent(code)
+
+
+def test_withdrawn_codes_are_withdrawn_and_their_successors_are_not(shared_data: Path) -> None:
+    listed = pl.read_csv(shared_data / "iso4217.csv", infer_schema=False)
+    withdrawn = set(listed.filter(pl.col("WithdrawalDate").is_not_null())["AlphabeticCode"])
+    for code, (successor, _) in WITHDRAWN.items():
+        assert successor in exponents()
+        assert code not in exponents()
+        assert code in withdrawn or code in ("BGN", "CUC")
+
+
+def test_amounts_of_all_currencies_are_converted_exactly() -> None:
+    from datetime import date
+
+    from assets.finance.fx import convert, daily_ratios
+
+    day, codes = date(2026, 3, 2), sorted(set(exponents()) - {"EUR"})
+    assert len(codes) > 150
+    rates = {code: Decimal(n + 1) / 7 for n, code in enumerate(codes)}
+    rows = [(day, "EUR", code, rate.quantize(Decimal("1e-12")), "x") for code, rate in rates.items()]
+    names = {"day": pl.Date, "base": pl.String, "quote": pl.String, "rate": pl.Decimal(28, 12), "source": pl.String}
+    ratios = daily_ratios(pl.DataFrame(rows, schema=names, orient="row"), "EUR")
+    amounts = pl.DataFrame({"day": [day] * len(codes), "currency": codes, "minor": [123_456_789] * len(codes)})
+    worth = dict(convert(amounts, ratios, "EUR", "minor", "worth").select("currency", "worth").iter_rows())
+    for _, _, code, rate, _ in rows:
+        exact = Fraction(123_456_789, 10 ** exponent(code)) / Fraction(rate) * 100
+        assert worth[code] == half_even(exact), code
