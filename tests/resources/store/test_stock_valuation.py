@@ -2,6 +2,8 @@
 
 import random
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -345,6 +347,23 @@ def test_the_inventory_account_is_the_value_of_stock_after_every_close(books: Br
         assert sum(units for units, _ in house.worth().values()) == on_hand.scalar()
     assert set(house.valued()["method"]) == {method}
     assert house.valued().schema == pl.Schema(VALUED)
+
+
+def test_two_closes_at_once_value_each_movement_once(house: House) -> None:
+    house.cost("BAG", 100)
+    for _ in range(20):
+        house.move("BAG", "receipt", 1)
+    start = threading.Barrier(2)
+
+    def close() -> int:
+        start.wait(10)
+        return house.value()
+
+    with ThreadPoolExecutor(2) as both:
+        counts = sorted(done.result(60) for done in [both.submit(close), both.submit(close)])
+    assert counts == [0, 20]
+    assert house.worth() == {"BAG": (20, 2000)}
+    assert house.valued().height == 20
 
 
 def _inventory(house: House) -> dict[str, int]:
