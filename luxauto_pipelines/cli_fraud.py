@@ -107,6 +107,9 @@ def score(
     rules: Annotated[
         Path | None, typer.Option(help="Rules of your own; default: the installation's, else ours.")
     ] = None,
+    before: Annotated[
+        Path | None, typer.Option(help="Transactions of the days before, where FILE begins with new ones.")
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Scores from here on are alerts; default: what costs least.")
     ] = None,
@@ -131,7 +134,13 @@ def score(
         frame, transactions = _read(file)
         learned = _read_model(model) if model is not None else None
         scored = score_transactions(
-            transactions, _rules(rules), learned, threshold=threshold, reports=reports, progress=tell
+            transactions,
+            _rules(rules),
+            learned,
+            threshold=threshold,
+            reports=reports,
+            before=_read(before)[1].rows if before is not None else None,
+            progress=tell,
         )
         tell("writing")
         content = io.BytesIO()

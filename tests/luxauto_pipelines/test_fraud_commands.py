@@ -115,6 +115,22 @@ def test_score_needs_no_labels_at_all(file: Path, tmp_path: Path) -> None:
     assert not pl.read_parquet(out)["score"].equals(pl.read_parquet(tmp_path / "bare.parquet")["score"])
 
 
+def test_new_days_alone_are_scored_after_the_days_before(file: Path, tmp_path: Path) -> None:
+    rows = pl.read_parquet(file)
+    new = pl.col("TX_DATETIME") >= UNTIL
+    earlier, later = tmp_path / "earlier.csv", tmp_path / "later.parquet"
+    rows.filter(~new).write_csv(earlier)
+    rows.filter(new).write_parquet(later)
+    found = {}
+    for name, arguments in {"all": [file], "new": [later, "--before", earlier], "bare": [later]}.items():
+        done("score", *arguments, "--unsupervised", "--out", tmp_path / name)
+        found[name] = pl.read_parquet(tmp_path / name)
+    count = found["new"].height
+    assert found["new"]["TRANSACTION_ID"].equals(rows.filter(new)["TRANSACTION_ID"])
+    assert found["new"]["score"].equals(found["all"]["score"].tail(count))
+    assert not found["bare"]["score"].equals(found["new"]["score"])
+
+
 def test_what_is_missing_is_named_with_the_remedy(file: Path, model: Path, tmp_path: Path) -> None:
     rows = pl.read_parquet(file).head(100)
     lacking, unlabelled = tmp_path / "lacking.parquet", tmp_path / "unlabelled.parquet"

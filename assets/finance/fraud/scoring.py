@@ -44,17 +44,20 @@ def score_transactions(
     *,
     threshold: float | None = None,
     reports: bool = False,
+    before: pl.DataFrame | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Scored:
     """Score by `model`, or without labels where there is none.
 
     `reports` says whether the score without labels may count frauds at the same place that were reported before the delay; a
     model always knows them where the file tells. An alert is a score of at least `threshold` (default: the model's, which
-    costs least, or one half), or what a rule says. Raises FraudDataError.
+    costs least, or one half), or what a rule says. `before` are older rows, under our names, that windows may reach into;
+    without them those that the model keeps. Raises FraudDataError.
     """
     progress("features")
     rows = transactions.rows
-    known = supervised.with_history(model, rows) if model is not None else rows
+    older = before if before is not None else model.history if model is not None else None
+    known = preceded_by(older, rows) if older is not None else rows
     features = feature_frame(known, reports=model is not None or reports).tail(rows.height)
     progress("scores")
     if model is not None:
@@ -85,6 +88,21 @@ def score_transactions(
         features,
         limit,
         applied.left_out,
+    )
+
+
+def preceded_by(older: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with those of `older` before them that lie before the first: windows of new days alone are then filled.
+
+    Labels of the older rows come with them, as reports. Columns that only one has are null in the other; numbers in one and
+    text in the other, as CSV has them, are compared as text.
+    """
+    if not rows.height:
+        return rows
+    earlier = older.filter(pl.col("occurred_at") < rows["occurred_at"].min())
+    shared = [name for name in earlier.columns if name in rows.columns or name == "fraud"]
+    return pl.concat([earlier.select(shared), rows], how="diagonal_relaxed").select(
+        *rows.columns, *(name for name in shared if name not in rows.columns)
     )
 
 

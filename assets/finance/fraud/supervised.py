@@ -54,7 +54,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Model:
-    """What was learned, and all that is needed to use it again. `history` are the newest rows, under our names."""
+    """What was learned, and all that is needed to use it again.
+
+    `history` are the newest rows of the file, under our names, also those after `until`: nothing was learned from them, but
+    the days that follow them can then be scored by themselves.
+    """
 
     booster: str
     features: tuple[str, ...]
@@ -129,7 +133,7 @@ def train(
         frauds=int(labelled.rows["fraud"].sum()),
         references={name: reference_of(recent[name]) for name in names}
         | {"score": reference_of(pl.Series(probabilities))},
-        history=rows.filter(pl.col("occurred_at") >= until - timedelta(HISTORY_NEEDED)) if keep_history else None,
+        history=_newest(transactions.rows) if keep_history else None,
         versions=_versions(),
     )
 
@@ -157,26 +161,6 @@ def reasons(model: Model, features: pl.DataFrame, most: int = 3) -> list[list[st
         [f"{words(model.features[i])}: {_shown(given[row, i])}" for i in chosen if shares[row, i] > 0]
         for row, chosen in enumerate(best)
     ]
-
-
-def with_history(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows to score with the model's newest rows before them, as far as they are older than the first one.
-
-    A file of new days alone then has its windows filled, and the frauds that were reported before. Columns that only one has
-    are null in the other; nothing is added where columns are of different kinds.
-    """
-    if model.history is None or not rows.height:
-        return rows
-    older = model.history.filter(pl.col("occurred_at") < rows["occurred_at"].min())
-    older = (
-        older.join(rows.select("transaction"), on="transaction", how="anti")
-        if _same_ids(older, rows)
-        else older.clear()
-    )
-    shared = [name for name in older.columns if name in rows.columns or name == "fraud"]
-    if not older.height or any(name in rows.columns and older.schema[name] != rows.schema[name] for name in shared):
-        return rows
-    return pl.concat([older.select(shared), rows], how="diagonal")
 
 
 def words(feature: str) -> str:
@@ -215,9 +199,10 @@ def owner_column(columns: list[str]) -> str:
     return next((name for name in SPENDERS if name in columns), "transaction")
 
 
-def _same_ids(one: pl.DataFrame, other: pl.DataFrame) -> bool:
-    return one.schema["transaction"] == other.schema["transaction"] or (
-        one.schema["transaction"].is_integer() and other.schema["transaction"].is_integer()
+def _newest(rows: pl.DataFrame) -> pl.DataFrame:
+    last = rows["occurred_at"].max()
+    return (
+        rows.filter(pl.col("occurred_at") >= last - timedelta(HISTORY_NEEDED)) if isinstance(last, datetime) else rows
     )
 
 

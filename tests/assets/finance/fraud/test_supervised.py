@@ -19,8 +19,8 @@ from assets.finance.fraud.columns import FraudDataError, Transactions, as_transa
 from assets.finance.fraud.drift import drift_of
 from assets.finance.fraud.features import feature_frame
 from assets.finance.fraud.model_file import ModelFileError, from_bytes, to_bytes
-from assets.finance.fraud.scoring import in_order_of_file, score_transactions
-from assets.finance.fraud.supervised import Model, reasons, score, train, with_history, words
+from assets.finance.fraud.scoring import in_order_of_file, preceded_by, score_transactions
+from assets.finance.fraud.supervised import Model, reasons, score, train, words
 from tests.assets.finance.fraud.payments import START, payments
 
 DAYS = 56
@@ -191,12 +191,30 @@ def test_a_file_of_new_days_alone_is_scored_with_the_days_before(
     without = score_transactions(as_transactions(fresh), [], replace(model, history=None))
     assert not without.rows["score"].equals(whole)
     unlabelled = as_transactions(fresh.drop("TX_FRAUD"))
-    assert with_history(model, unlabelled.rows)["fraud"].null_count() == fresh.height
+    assert model.history is not None
+    assert preceded_by(model.history, unlabelled.rows)["fraud"].null_count() == fresh.height
     first_week = pl.Series(transactions.rows.tail(fresh.height)["occurred_at"] < UNTIL + timedelta(7))
     # For a week nothing of what is reported lies in the new days.
     assert_series_equal(
         score_transactions(unlabelled, [], model).rows["score"].filter(first_week), whole.filter(first_week)
     )
+
+
+def test_days_long_after_the_training_are_scored_by_themselves(
+    given: pl.DataFrame, model: Model, features: pl.DataFrame
+) -> None:
+    """The model has seen the file to its end, though it learned only from its beginning."""
+    assert model.history is not None
+    assert model.history["occurred_at"].max() == given["TX_DATETIME"].max()
+    later_days = payments(days=DAYS + 4, clients=220, terminals=90).filter(
+        pl.col("TX_DATETIME") >= START + timedelta(DAYS)
+    )
+    alone = as_transactions(later_days)
+    together = as_transactions(pl.concat([given, later_days.with_columns(pl.col("TRANSACTION_ID") + 10**6)]))
+    whole = score(model, feature_frame(together.rows)).tail(later_days.height)
+    assert_series_equal(score_transactions(alone, [], model).rows["score"], whole)
+    text = alone.rows.with_columns(pl.col("customer", "terminal", "transaction").cast(pl.String))
+    assert_series_equal(score_transactions(replace(alone, rows=text), [], model).rows["score"], whole)
 
 
 def test_scores_keep_the_files_ids_and_order(given: pl.DataFrame, model: Model) -> None:
