@@ -53,9 +53,15 @@ def lake_sources(books: BrandStore, currency: str | None = None) -> Sources:
 
 
 def store_sources(
-    books: BrandStore, definition: Definition, span: Span, currency: str | None, compare: str | None
+    books: BrandStore,
+    definition: Definition,
+    span: Span,
+    currency: str | None,
+    compare: str | None,
+    *,
+    with_lines: bool = False,
 ) -> Sources:
-    """The books as the store has them, as far as this report needs them.
+    """The books as the store has them, as far as this report needs them, or its explanation (`with_lines`).
 
     Orders of which the journal has nothing yet are in them as they will be posted.
     """
@@ -68,7 +74,7 @@ def store_sources(
         postings = read_postings(connection, brand, first, span.last)
         lines = pl.DataFrame(schema=TRANSACTIONS)
         costs, catalog = read_costs(connection, brand), read_catalog(connection, brand)
-        if definition.lines:
+        if definition.lines or with_lines:
             found = read_order_lines(connection, brand, first, span.last)
             known = with_line_costs(found, read_line_costs(connection, brand, first, span.last))
             lines = known.with_columns(pl.col("customer_id").cast(pl.String).alias("customer"))

@@ -30,7 +30,7 @@ def statement(call: Call, wanted: StatementRequest) -> dict[str, Any]:
     """The report, amounts in major units. Raises UnknownItem for a name that no report has, InvalidFields for what it cannot
     be asked for, and for more rows than an answer holds."""
     with _refusals():
-        report, _ = _made(call, wanted)
+        report, _ = _made(call, wanted, with_lines=False)
         if len(report.rows) > MOST_ROWS:
             raise ReportError(f"{len(report.rows)} rows are more than an answer of {MOST_ROWS} holds: name fewer days")
         return {**_json(as_dict(report)), "generated_at": datetime.now(UTC).isoformat()}
@@ -39,7 +39,7 @@ def statement(call: Call, wanted: StatementRequest) -> dict[str, Any]:
 def explain_statement(call: Call, wanted: ExplanationRequest) -> dict[str, Any]:
     """What stands behind a cell: the first entries and order lines, how many there are, and their total."""
     with _refusals():
-        report, sources = _made(call, wanted)
+        report, sources = _made(call, wanted, with_lines=True)
         found = explain(report, wanted.cell, sources.lines)
         told = explanation_as_dict(found)
     counts = {"entry_count": len(told["entries"]), "order_line_count": len(told["order_lines"])}
@@ -47,11 +47,11 @@ def explain_statement(call: Call, wanted: ExplanationRequest) -> dict[str, Any]:
     return _json({**told, **counts, **shown})
 
 
-def _made(call: Call, wanted: StatementRequest) -> tuple[Report, Sources]:
+def _made(call: Call, wanted: StatementRequest, *, with_lines: bool) -> tuple[Report, Sources]:
     definition = find_report(wanted.name)
     timezone = call.books.settings.current.timezone
     span = Span(*days_of(wanted, timezone, today_in(timezone, datetime.now(UTC))))
-    sources = store_sources(call.books, definition, span, wanted.currency, wanted.compare)
+    sources = store_sources(call.books, definition, span, wanted.currency, wanted.compare, with_lines=with_lines)
     return make_report(wanted.name, sources, span, wanted.by, wanted.compare), sources
 
 
