@@ -47,9 +47,13 @@ def status(books: BrandStore) -> dict[str, Any]:
             "out_of_stock": out,
             "not_counted": skus - counted,
         },
-        "transactions": {"total_transactions": sum(by_type.values()), "by_type": by_type},
+        "transactions": {
+            "total_transactions": sum(by_type.values()),
+            "by_type": by_type,
+            "ledger_head": newest,
+            "closed_through": f"{max(closed):%Y-%m}" if closed else None,
+        },
         "alerts": {"active_alerts": active, "total_alerts": alerts},
-        "ledger": {"head": newest, "closed_through": f"{max(closed):%Y-%m}" if closed else None},
         "performance": {"sync_count": syncs or 0},
         "circuit_breakers": {
             row["name"]: {

@@ -224,18 +224,15 @@ class Inventory(BaseModel):
 class Transactions(BaseModel):
     total_transactions: int
     by_type: dict[str, int]
+    ledger_head: str = Field(
+        description="Hash of the newest journal entry; whoever keeps it can prove what stood before."
+    )
+    closed_through: str | None = Field(description="Newest closed month of the books, such as 2026-10.")
 
 
 class Alerts(BaseModel):
     active_alerts: int
     total_alerts: int
-
-
-class LedgerState(BaseModel):
-    """How far the journal is."""
-
-    head: str = Field(description="Hash of the newest entry; whoever keeps it can prove what stood before.")
-    closed_through: str | None = Field(description="Newest closed month, such as 2026-10.")
 
 
 class SyncPerformance(BaseModel):
@@ -256,7 +253,6 @@ class FinanceState(BaseModel):
     inventory: Inventory
     transactions: Transactions
     alerts: Alerts
-    ledger: LedgerState
     performance: SyncPerformance
     circuit_breakers: dict[str, Breaker]
 
