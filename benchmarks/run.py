@@ -10,7 +10,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fraud, gateway, imports, ingest, ledger, publication, report, valuation, vendor_calls, workflow
+from benchmarks import (
+    fraud,
+    gateway,
+    imports,
+    ingest,
+    ledger,
+    publication,
+    report,
+    statements,
+    valuation,
+    vendor_calls,
+    workflow,
+)
 from benchmarks.measure import Measured
 
 OUT = Path(__file__).parent / "out" / "bench.json"
@@ -32,6 +44,7 @@ class Name(StrEnum):
     vendor_calls = "vendor-calls"
     fraud = "fraud"
     ledger = "ledger"
+    statements = "statements"
 
 
 BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
@@ -45,6 +58,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.vendor_calls: vendor_calls.run,
     Name.fraud: fraud.run,
     Name.ledger: ledger.run,
+    Name.statements: statements.run,
 }
 
 
