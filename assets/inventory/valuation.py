@@ -26,11 +26,14 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import polars as pl
 
+from assets.finance.money import INT128
+
 Method = Literal["weighted_average", "fifo", "standard"]
 METHODS: tuple[Method, ...] = get_args(Method)
 BOUGHT = ("opening", "receipt")
 VALUELESS = ("reservation", "transfer")
 INT, TEXT = pl.Int64(), pl.String()
+MOST_MINOR = 10**16
 PRICED: dict[str, pl.DataType] = {
     "movement_id": INT,
     "sku": TEXT,
@@ -73,7 +76,7 @@ def price_movements(movements: pl.DataFrame, costs: pl.DataFrame, purchases: pl.
 
     movements: movement_id, sku, day, kind, quantity, reference. costs: sku, valid_from, cost_minor, currency; the newest one
     that is valid on the day counts. purchases: reference, sku, paid_minor, paid_currency of a unit, by which a receipt with
-    this reference came in.
+    this reference came in. A movement that would be worth 10^16 minor units or more has no known cost: sums must fit 64 bits.
     """
     by_day = costs.sort("valid_from").rename({"currency": "cost_currency"})
     bought = purchases.with_columns(pl.lit("receipt").alias("kind"))
@@ -82,6 +85,7 @@ def price_movements(movements: pl.DataFrame, costs: pl.DataFrame, purchases: pl.
         .join(bought, on=["reference", "sku", "kind"], how="left")
         .sort("day")
         .join_asof(by_day, left_on="day", right_on="valid_from", by="sku", strategy="backward", check_sortedness=False)
+        .with_columns(_within_bounds("paid_minor"), _within_bounds("cost_minor"))
         .sort("sku", "day", "movement_id")
         .select(pl.col(name).cast(dtype) for name, dtype in PRICED.items())
     )
@@ -112,6 +116,11 @@ def stock_value(layers: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("units").sum(), pl.when(known.all()).then(pl.col("value_minor").sum()).first().alias("value_minor"))
         .sort("sku", "currency", nulls_last=True)
     )
+
+
+def _within_bounds(cost: str) -> pl.Expr:
+    worth = pl.col(cost).cast(INT128) * pl.col("quantity").cast(INT128)
+    return pl.when(worth.abs() < MOST_MINOR).then(cost).alias(cost)
 
 
 @dataclass

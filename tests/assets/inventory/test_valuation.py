@@ -173,6 +173,14 @@ def test_a_shortage_that_is_covered_in_another_currency_leaves_nothing_in_either
     assert left(valued) == []
 
 
+def test_what_does_not_fit_has_no_known_cost():
+    huge = 5 * 10**15
+    assert told(value(frame([(0, "receipt", 1), (0, "receipt", 2)]), cost_table((0, huge)))) == [
+        (1, huge, 0),
+        (2, None, 0),
+    ]
+
+
 def test_transfers_and_promises_have_no_value():
     moves = frame([(0, "receipt", 2), (0, "transfer", -1), (0, "transfer", 1), (0, "reservation", -1)])
     assert value(moves, cost_table((0, 100))).parts["movement_id"].to_list() == [1]
