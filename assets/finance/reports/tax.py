@@ -95,7 +95,8 @@ def _facts(sources: Sources, span: Span) -> pl.DataFrame:
         .then(pl.lit("taxed"))
         .otherwise(pl.lit("untaxed"))
     )
-    place = pl.coalesce("country", pl.when(tax).then(own), "of_tax")
+    # Input tax is one row, wherever it was paid.
+    place = pl.when(pl.col("account") != INPUT_TAX).then(pl.coalesce("country", pl.when(tax).then(own), "of_tax"))
     return joined.with_columns(
         part.alias("part"), place.alias("jurisdiction"), (-pl.col("value_minor")).alias("value")
     ).drop("of_tax", "bears_tax")
