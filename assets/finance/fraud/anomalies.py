@@ -43,7 +43,8 @@ Conformity = Literal["close", "acceptable", "marginal", "none"]
 CHI_SQUARE_5_PERCENT = 15.507
 """Of eight degrees of freedom."""
 
-PRICE_DEVIATIONS, PRICE_RATIO = 6.0, 1.4
+PRICE_DEVIATIONS, PRICE_RATIO = 6.0, 2.0
+PRICE_SHARE = 0.01
 _LEAST_PRICES = 8
 
 
@@ -202,7 +203,8 @@ def first_digits(documents: pl.DataFrame) -> pl.DataFrame:
 def price_outliers(lines: pl.DataFrame) -> pl.DataFrame:
     """Goods sold at a price far from the product's usual one: robust deviation of the logarithm of price over median.
 
-    By SKU, channel and currency. No model is needed for it: on public sales it ranks better than an isolation forest.
+    By SKU, channel and currency. Prices that one line in a hundred has, or two of them, are a tariff and not odd. No model is
+    needed for it: on public sales this ratio ranks better than an isolation forest.
     """
     sold = lines.filter(
         (pl.col("kind") == "goods")
@@ -213,10 +215,12 @@ def price_outliers(lines: pl.DataFrame) -> pl.DataFrame:
     by = ["sku", "channel", "currency"]
     ratio = (pl.col("price") / pl.col("price").median().over(by)).log()
     compared = sold.with_columns(ratio.alias("ratio"), pl.len().over(by).alias("prices"))
-    # Most goods have one price, whose deviation is nothing: a tenth is the least that counts as usual.
+    # Most goods have one price, whose deviation is nothing: a twentieth is the least that counts as usual.
     spread = (1.4826 * pl.col("ratio").abs().median().over(by)).clip(lower_bound=0.05)
-    odd = compared.with_columns((pl.col("ratio").abs() / spread).alias("deviations")).filter(
+    so_far = pl.col("ratio").abs().rank("max", descending=True).over(by)
+    odd = compared.with_columns((pl.col("ratio").abs() / spread).alias("deviations"), so_far.alias("so_far")).filter(
         (pl.col("prices") >= _LEAST_PRICES)
+        & (pl.col("so_far") <= (pl.col("prices") * PRICE_SHARE).clip(lower_bound=2))
         & (pl.col("deviations") >= PRICE_DEVIATIONS)
         & (pl.col("ratio").abs() >= math.log(PRICE_RATIO))
     )

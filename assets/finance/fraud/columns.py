@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 ENTITIES = ("customer", "card", "device", "address", "terminal", "channel")
-"""Whom or what a transaction can be followed by. The first two that are there own a history of amounts."""
+"""Whom or what a transaction can be followed by."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "transaction": ("transaction_id", "tx_id", "order_number", "id"),
@@ -48,13 +48,10 @@ class FraudDataError(Exception):
 
 @dataclass(frozen=True)
 class Transactions:
-    """`rows` under our names in order of time; `names` tells what the file calls each column, `without_id` of what to write."""
+    """`rows` under our names, in order of time; `names` tells by our name what the file calls the column."""
 
     rows: pl.DataFrame
     names: dict[str, str]
-
-    def has(self, *columns: str) -> bool:
-        return set(columns) <= set(self.rows.columns)
 
 
 def find_columns(columns: list[str]) -> dict[str, str]:
