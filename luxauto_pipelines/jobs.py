@@ -141,6 +141,36 @@ def purge_what_is_old(context: dg.OpExecutionContext, store: dg.ResourceParam[Br
     context.log.info(f"deleted: {purge(store, datetime.now(UTC), actor='retention').as_dict()}")
 
 
+class Month(dg.Config):
+    """A month of the books that is over, such as 2026-10."""
+
+    month: str
+
+
+@dg.op
+def revalue_foreign_balances(
+    context: dg.OpExecutionContext, config: Month, store: dg.ResourceParam[BrandStore]
+) -> None:
+    """Bring foreign balances to the month's closing rates. What was posted before is posted once."""
+    from datetime import date
+
+    from assets.finance.booking import load_chart
+    from assets.finance.fx_closing import revalue_month
+
+    chart = load_chart(store.settings.home)
+    with store.write() as (connection, brand):
+        month = date.fromisoformat(f"{config.month}-01")
+        found, entries = revalue_month(connection, brand, store.settings.current, chart, month)
+    lacking = found["closing_minor"].null_count()
+    context.log.info(f"{found.height} foreign balances, {entries} entries, {lacking} without a rate")
+
+
+@dg.job(tags={"luxauto/job": "month_end"})
+def month_end() -> None:
+    """Revalue foreign balances at the end of a month."""
+    revalue_foreign_balances()
+
+
 @dg.job(tags={"luxauto/job": "retention"})
 def retention() -> None:
     """Delete what names a person and has been kept for long enough."""
@@ -171,4 +201,5 @@ JOBS = [
     channel_inbox_sync,
     stock_publication,
     retention,
+    month_end,
 ]

@@ -3,7 +3,16 @@
 import dagster as dg
 
 from assets.partitions import keep_channels
-from luxauto_pipelines.jobs import CHANNEL_TAG, channel_sync, daily_close, freshness, nightly_forecast, retention
+from luxauto_pipelines.jobs import (
+    CHANNEL_TAG,
+    channel_sync,
+    daily_close,
+    freshness,
+    month_end,
+    nightly_forecast,
+    reconcile_payouts,
+    retention,
+)
 from resources.settings import Settings
 from resources.store.brand_store import BrandStore
 from resources.store.connections import read_connections
@@ -47,9 +56,34 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         requests = [dg.RunRequest(f"{name}-{hour}", partition_key=name, tags={CHANNEL_TAG: name}) for name in names]
         return requests or dg.SkipReason("no channel is connected")
 
+    @dg.schedule(
+        job=month_end,
+        cron_schedule="0 4 3 * *",
+        execution_timezone=zone,
+        default_status=running,
+        name="month_end_schedule",
+        description="On the third, when the rates of the last working day are known, revalue the month that is over.",
+    )
+    def revalue_last_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        from datetime import timedelta
+        from zoneinfo import ZoneInfo
+
+        first = context.scheduled_execution_time.astimezone(ZoneInfo(zone)).replace(day=1)
+        month = f"{first - timedelta(days=1):%Y-%m}"
+        return dg.RunRequest(month, {"ops": {"revalue_foreign_balances": {"config": {"month": month}}}})
+
     return [
         close_yesterday,
         sync_every_channel,
+        revalue_last_month,
+        dg.ScheduleDefinition(
+            name="reconciliation_schedule",
+            job=reconcile_payouts,
+            cron_schedule="45 2 * * *",
+            execution_timezone=zone,
+            default_status=running,
+            description="At a quarter to three, match what processors and banks have told, and book it.",
+        ),
         dg.ScheduleDefinition(
             name="nightly_forecast_schedule",
             job=nightly_forecast,

@@ -64,6 +64,7 @@ PARENTS: dict[str, list[str]] = {
     "trial_balance": ["ledger"],
     "cash_flow": ["ledger"],
     "vat_report": ["ledger"],
+    "fx_revaluation": ["fx_rates", "ledger"],
     "receivables_ageing": ["ledger"],
     "revenue_waterfall": ["financial_report", "fx_rates", "ledger", "movement_costs", "sku_costs", "transactions"],
     "cohort_value": ["financial_report", "fx_rates", "ledger", "transactions"],
@@ -199,6 +200,8 @@ def test_schedules_and_sensors_start_as_the_installation_says(
             "freshness_schedule",
             "channel_sync_schedule",
             "retention_schedule",
+            "month_end_schedule",
+            "reconciliation_schedule",
         ),
         status,
     )
