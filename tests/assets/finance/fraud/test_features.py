@@ -47,7 +47,7 @@ _ROW = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=st.lists(_ROW, min_size=2, max_size=25), cut=st.integers(0, 24 * 60))
 def test_rows_that_come_later_never_change_what_was_known(rows: list[dict[str, Any]], cut: int) -> None:
     whole = frame([dict(row) for row in sorted(rows, key=lambda row: row["at"])])
@@ -58,7 +58,7 @@ def test_rows_that_come_later_never_change_what_was_known(rows: list[dict[str, A
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=st.lists(_ROW, min_size=2, max_size=25))
 def test_a_label_younger_than_the_delay_is_not_looked_at(rows: list[dict[str, Any]]) -> None:
     told = frame([dict(row) for row in sorted(rows, key=lambda row: row["at"])])

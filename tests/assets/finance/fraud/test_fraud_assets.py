@@ -1,6 +1,7 @@
 """The assets as Dagster makes them from the demo maison's orders: planted frauds are found, told and held; checks can fail."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -46,23 +47,35 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:
     return write_demo(tmp_path_factory.mktemp("demo"), until=UNTIL)
 
 
+@pytest.fixture(scope="module")
+def template(files: DemoFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation with the demo's orders in the store, and the lake with the assets that ours are made of."""
+    folder = tmp_path_factory.mktemp("template") / "home"
+    (folder / "dagster").mkdir(parents=True)
+    (folder / "dagster" / ".storage-made").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATABASE_URL", "LUXAUTO_LAKE_URL", "LUXAUTO_BRAND", "DAGSTER_HOME"):
+            patch.delenv(name, raising=False)
+        patch.setenv("LUXAUTO_HOME", str(folder))
+        ingest_reference(reload(), files.rates, "rates", lambda stage: None)
+        ingest_orders(reload(), files.orders, load_preset("luxauto"), "luxauto", lambda stage: None)
+        books = reload()
+        with books.read() as (connection, brand):
+            lines = read_order_lines(connection, brand, date(2020, 1, 1), date(2030, 1, 1))
+            ratios = daily_ratios(read_rates(connection, brand), "EUR")
+        client = pl.col("customer_id").cast(pl.String).alias("customer")
+        lake_of(books).write("transactions", lines.with_columns(client).select(*TRANSACTIONS))
+        lake_of(books).write("fx_rates", ratios)
+        lake_of(books).write("ledger", pl.DataFrame(schema=POSTINGS))
+        books.store.close()
+    return folder
+
+
 @pytest.fixture
-def house(home: Path, files: DemoFiles, monkeypatch: pytest.MonkeyPatch) -> BrandStore:
-    """The demo's orders in the store, and the lake with the assets that ours are made of."""
-    (home / "dagster").mkdir(parents=True)
-    (home / "dagster" / ".storage-made").touch()
-    ingest_reference(reload(), files.rates, "rates", lambda stage: None)
-    ingest_orders(reload(), files.orders, load_preset("luxauto"), "luxauto", lambda stage: None)
-    books = reload()
-    lake = lake_of(books)
-    with books.read() as (connection, brand):
-        lines = read_order_lines(connection, brand, date(2020, 1, 1), date(2030, 1, 1))
-        ratios = daily_ratios(read_rates(connection, brand), "EUR")
-    client = pl.col("customer_id").cast(pl.String).alias("customer")
-    lake.write("transactions", lines.with_columns(client).select(*TRANSACTIONS))
-    lake.write("fx_rates", ratios)
-    lake.write("ledger", pl.DataFrame(schema=POSTINGS))
-    return books
+def house(home: Path, template: Path) -> BrandStore:
+    """A copy of that installation, for one test."""
+    shutil.copytree(template, home)
+    return reload()
 
 
 def lake_of(books: BrandStore) -> Lake:
