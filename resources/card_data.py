@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from resources.card_numbers import REDACTED, digits_of, has_card_data, is_card_number, may_hold_card_data, redact
@@ -19,6 +20,7 @@ __all__ = [
     "find_card_data",
     "is_secret_field",
     "may_hold_card_data",
+    "places_of_card_data",
     "redact",
     "redact_value",
 ]
@@ -41,6 +43,11 @@ def find_card_data(value: Any) -> str | None:
     None where there is none; `""` where the value itself is card data.
     """
     return next(_find(value, "", 0), None)
+
+
+def places_of_card_data(value: Any, most: int = 20) -> list[str]:
+    """JSON pointers to card data, each once, as `find_card_data` gives the first."""
+    return list(islice(dict.fromkeys(_find(value, "", 0)), most))
 
 
 def redact_value(value: Any) -> Any:

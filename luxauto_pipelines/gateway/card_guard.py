@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from luxauto_pipelines.gateway.problems import Problem
-from resources.card_data import find_card_data
+from resources.card_data import find_card_data, places_of_card_data
 from resources.card_numbers import has_card_data, may_hold_card_data, redact
 
 # Those that a route reads, keeps or logs; all others are forgotten with the request.
@@ -24,22 +24,22 @@ _MESSAGE = (
 async def refuse_card_data(request: Request, *, body: bool = True) -> None:
     """Raises Problem 422 that names the place by a pointer and repeats nothing."""
     place = _in_address(request) or _in_headers(request)
-    if place is None and body and request.method not in ("GET", "HEAD", "OPTIONS"):
-        place = in_body(await request.body())
-    if place is not None:
-        errors = [{"pointer": place, "message": _MESSAGE}]
-        raise Problem(422, "Card data refused", f"card data is taken nowhere, and there is some in {place}", errors)
+    places = [] if place is None else [place]
+    if not places and body and request.method not in ("GET", "HEAD", "OPTIONS"):
+        places = in_body(await request.body())
+    if places:
+        errors = [{"pointer": place, "message": _MESSAGE} for place in places]
+        raise Problem(422, "Card data refused", f"card data is taken nowhere, and there is some in {places[0]}", errors)
 
 
-def in_body(content: bytes) -> str | None:
-    """Pointer to card data in a body, JSON or not; None where there is none."""
+def in_body(content: bytes) -> list[str]:
+    """Pointers to card data in a body, JSON or not."""
     if not may_hold_card_data(content):
-        return None
+        return []
     try:
-        place = find_card_data(json.loads(content))
+        return [f"#{place}" for place in places_of_card_data(json.loads(content))]
     except (ValueError, RecursionError):
-        return "#" if has_card_data(content.decode("utf-8", "replace")) else None
-    return None if place is None else f"#{place}"
+        return ["#"] if has_card_data(content.decode("utf-8", "replace")) else []
 
 
 def _in_address(request: Request) -> str | None:
