@@ -50,7 +50,7 @@ def suite(
 
     @dg.multi_asset_check(name=f"{asset}_suite", specs=specs)
     def checks(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
-        frame = lake.read(asset, _run_days(context.run.tags) if partitioned else None)
+        frame = lake.read(asset, run_days(context.run.tags) if partitioned else None)
         yield from run_suite(asset, prepare(frame) if prepare else frame, rules)
 
     return checks
@@ -130,7 +130,7 @@ def _gx_result(asset: str, rule: Rule, result: Any, frame: pl.DataFrame) -> dg.A
     )
 
 
-def _run_days(tags: Mapping[str, str]) -> list[str] | None:
+def run_days(tags: Mapping[str, str]) -> list[str] | None:
     """Partitions of the run; None, which means all, for a check that was started by itself."""
     if ONE_TAG in tags:
         return [tags[ONE_TAG]]

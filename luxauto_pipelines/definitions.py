@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets import card_checks
 from assets.finance import assets as finance
 from assets.finance import checks as finance_checks
 from assets.finance import fraud_assets, fraud_checks, fx_assets, reconciliation_assets, reconciliation_checks
@@ -44,6 +45,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             ]
         ),
         asset_checks=[
+            *card_checks.CHECKS,
             *inventory_checks.CHECKS,
             *channel_checks.CHECKS,
             *valuation_checks.CHECKS,

@@ -29,7 +29,7 @@ _OTHER = r"[^0-9A-Za-z]{1,5}"
 _MAYBE = (
     rf"{_DIGIT}(?:{_BETWEEN}{_DIGIT}){{12}}|\d{{4}}{_OTHER}\d{{4}}{_OTHER}\d{{4}}{_OTHER}\d{{4}}"
     rf"|\d{{4}}{_OTHER}\d{{6}}{_OTHER}\d{{4}}|(?i:\bcv[vcn]|\bcsc\b|security\s+code)|%3\d|&#|\\u|^[MN][A-Za-z0-9+/_-]{{16,70}}=*$"
-    r'|"\s*[,:]\s*"?\d'
+    r'|^\s*["{\[].*\d'
 )
 _ISSUER = r"^(?:[46]|5[0-8]|2[2-7]|3[0-9])\d{12,18}$"
 _PARTS = ((4, 4, 4, 4), (4, 6, 5), (4, 6, 4))
@@ -54,6 +54,16 @@ def withhold(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     held = pl.col("row_number").is_in(list(found))
     bad = [(row["row_number"], found[row["row_number"]], REASON, _as_json(row)) for row in rows.filter(held).to_dicts()]
     return rows.filter(~held), pl.DataFrame(bad, schema=WITHHELD, orient="row")
+
+
+def columns_with_card_data(rows: pl.DataFrame) -> pl.DataFrame:
+    """Text columns with card data: columns column, rows. What was found is not repeated."""
+    found = []
+    for name in rows.select(cs.string()).columns:
+        guilty = text_with_card_data(rows[name])
+        if guilty.len():
+            found.append((name, rows.filter(pl.col(name).is_in(guilty.implode())).height))
+    return pl.DataFrame(found, schema={"column": pl.String(), "rows": pl.Int64()}, orient="row")
 
 
 def text_with_card_data(texts: pl.Series) -> pl.Series:
