@@ -26,7 +26,8 @@ def cohort_value(sources: Sources, span: Span) -> Report:
     """
     lines = _lines(sources, span)
     known = lines.filter(pl.col("cohort").is_between(span.first.replace(day=1), span.last))
-    width = min(int(known["since"].max() or 0), MOST_MONTHS)  # pyright: ignore[reportArgumentType]
+    oldest = known["cohort"].sort().first()
+    width = min(_months_between(oldest, span.last), MOST_MONTHS) if isinstance(oldest, date) else 0
     beyond = known.filter(pl.col("since") > width)
     known = known.filter(pl.col("since") <= width)
     months = [Column(str(n), f"Month {n}") for n in range(width + 1)]
