@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +11,9 @@ from resources.settings import load_settings
 from resources.store import Store, open_store
 from resources.store.brand_store import BrandStore
 from tests.peers.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = (
@@ -20,6 +24,31 @@ VARIABLES = (
     "DATABASE_URL",
     "DAGSTER_HOME",
 )
+
+
+# Files of long tests that have no fixture in common: each test may run in another worker.
+APART = ("test_channel_storm.py", "test_kills.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests first: one that began last would be waited for by workers that have nothing left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.name not in APART, item.path not in slow))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileScheduling | None":
+    """With `--dist loadfile`: a file is one worker's, but for those of `APART`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if file.endswith(APART) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from threading import BoundedSemaphore, Lock
 from typing import Any, Protocol
 
@@ -321,7 +322,15 @@ def _retry_after(answer: httpx.Response, now: datetime) -> float | None:
 
 
 def _verification(verify: bool | str) -> Any:
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return _public_authorities() if verify else False
+
+
+@cache
+def _public_authorities() -> ssl.SSLContext:
+    """Reading all of them takes longer than most requests, and each sync opens every channel anew."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _body(answer: httpx.Response) -> Any:
