@@ -99,11 +99,12 @@ def score(
         bool, typer.Option("--unsupervised", help="Score without labels and without a model.")
     ] = False,
     reports: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--reports", help="With --unsupervised: count frauds reported at the same place more than a week before."
+            help="With --unsupervised: count frauds reported at the same place more than a week before, where the file has "
+            "labels (the default), or look at no label at all."
         ),
-    ] = False,
+    ] = None,
     rules: Annotated[
         Path | None, typer.Option(help="Rules of your own; default: the installation's, else ours.")
     ] = None,
@@ -128,7 +129,7 @@ def score(
 
     if unsupervised == (model is not None):
         raise FraudDataError("give either --model FILE (see `luxauto fraud train`) or --unsupervised")
-    if reports and not unsupervised:
+    if reports is not None and not unsupervised:
         raise FraudDataError("--reports goes with --unsupervised: a model knows reported frauds in any case")
     with _stages("reading") as tell:
         frame, transactions = _read(file)
@@ -138,7 +139,7 @@ def score(
             _rules(rules),
             learned,
             threshold=threshold,
-            reports=reports,
+            reports=unsupervised and reports is not False,
             before=_read(before)[1].rows if before is not None else None,
             progress=tell,
         )

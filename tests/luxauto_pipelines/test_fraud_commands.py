@@ -109,9 +109,9 @@ def test_score_needs_no_labels_at_all(file: Path, tmp_path: Path) -> None:
     assert "alerts from 0.5000 on" in text
     labelled, out = tmp_path / "labelled.parquet", tmp_path / "labelled.scores.parquet"
     pl.read_parquet(file).head(5000).write_parquet(labelled)
-    done("score", labelled, "--unsupervised", "--out", out)
+    done("score", labelled, "--unsupervised", "--no-reports", "--out", out)
     assert pl.read_parquet(out)["score"].equals(pl.read_parquet(tmp_path / "bare.parquet")["score"])
-    done("score", labelled, "--unsupervised", "--reports", "--out", out)
+    done("score", labelled, "--unsupervised", "--out", out)
     assert not pl.read_parquet(out)["score"].equals(pl.read_parquet(tmp_path / "bare.parquet")["score"])
 
 
@@ -143,7 +143,7 @@ def test_what_is_missing_is_named_with_the_remedy(file: Path, model: Path, tmp_p
     assert "are needed" in refused(FraudDataError, "train", file, "--until", "2024-01-10", *out)
     assert "either --model" in refused(FraudDataError, "score", file, *out)
     assert "either --model" in refused(FraudDataError, "score", file, "--model", model, "--unsupervised", *out)
-    assert "goes with --unsupervised" in refused(FraudDataError, "score", file, "--model", model, "--reports", *out)
+    assert "goes with --unsupervised" in refused(FraudDataError, "score", file, "--model", model, "--no-reports", *out)
     assert "is not a file" in refused(ModelFileError, "score", file, "--model", tmp_path / "none", *out)
     assert "no fraud model" in refused(ModelFileError, "score", file, "--model", file, *out)
     assert "not a file" in refused(UnreadableTable, "score", tmp_path / "none.csv", "--unsupervised", *out)
