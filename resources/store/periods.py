@@ -53,7 +53,9 @@ def close_month(connection: "Connection", brand: int, month: date, *, today: dat
     if earlier := [other for other in _months_with_entries(connection, brand, month) if other not in closed]:
         raise CannotClose(f"{earlier[0]:%Y-%m} is open and has entries: close it first")
     if unposted := _unposted_orders(connection, brand, _following(month)):
-        raise CannotClose(f"{unposted} orders of {month:%Y-%m} or before are not in the ledger: run `luxauto refresh` first")
+        raise CannotClose(
+            f"{unposted} orders of {month:%Y-%m} or before are not in the ledger: run `luxauto refresh` first"
+        )
     chain = verify(connection, brand)
     if chain.fault is not None:
         raise CannotClose(f"the journal was tampered with, so that nothing can be closed: {chain.fault}")

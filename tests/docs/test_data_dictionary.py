@@ -15,10 +15,12 @@ from assets.finance.accounts import CHART
 from assets.finance.rules import account_of_kind
 from assets.ingestion.mapping import Columns, LineKind, OrderMapping, parse_mapping, preset_names
 from assets.ingestion.reference import columns_of
+from luxauto_pipelines import exchange_rates
 from luxauto_pipelines.cli import app
 from luxauto_pipelines.gateway.configuration import GatewaySettings
 from resources import settings
 from resources.store.models import Base
+from resources.vault import wrapping
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -115,7 +117,8 @@ def test_the_readme_shows_every_command():
 def test_the_readme_names_every_variable():
     named = {row[0].strip("`") for row in rows(text("README.md"), "Configuration")}
 
-    assert named == {*settings._VARIABLES.values(), "LUXAUTO_HOME", "DAGSTER_HOME"}
+    of_their_own = {wrapping.KEY_VARIABLE, wrapping.OLD_KEYS_VARIABLE, wrapping.KMS_VARIABLE, exchange_rates.URL_VARIABLE}
+    assert named == {*settings._VARIABLES.values(), *of_their_own, "LUXAUTO_HOME", "DAGSTER_HOME"}
 
 
 def test_the_readme_names_every_variable_of_the_gateway():

@@ -18,7 +18,15 @@ from resources.store.models.customers import Customer, CustomerProfile
 from resources.store.models.effects import Effect
 from resources.store.models.fraud import FraudReview, OrderHold
 from resources.store.models.gateway import IdempotencyKey, InboxMessage, RevokedToken, Spending
-from resources.store.models.ledger import Account, AccountingPeriod, FxRate, FxRateCorrection, JournalEntry, Posting, Transaction
+from resources.store.models.ledger import (
+    Account,
+    AccountingPeriod,
+    FxRate,
+    FxRateCorrection,
+    JournalEntry,
+    Posting,
+    Transaction,
+)
 from resources.store.models.orders import Import, Order, OrderLine
 from resources.store.models.purchasing import PurchaseOrder, PurchaseOrderLine
 from resources.store.models.reconciliation import (
