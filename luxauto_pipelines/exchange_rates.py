@@ -24,7 +24,7 @@ from luxauto_pipelines.ingest import IngestResult, take_reference
 from resources.files import write_file
 from resources.outbound import OutboundFailed, OutboundSession
 from resources.store.brand_store import BrandStore
-from resources.tables import SourceTable, UnreadableTable, read_table
+from resources.tables import SourceTable, UnreadableTable, read_table, refuse_named, withheld_from
 
 URL_VARIABLE = "LUXAUTO_FX_URL"
 URL = "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml"
@@ -81,7 +81,7 @@ def fetch_rates(books: BrandStore, url: str | None = None) -> Imported | None:
     rows = parse_central_bank(answer.body, address)
     found = rate_rows(rows.filter(pl.col("quote").is_in(list(exponents()))), set(exponents()))
     day = today_in(books.settings.current.timezone, datetime.now(UTC))
-    table = SourceTable(found.rows, _no_ragged(), hashlib.sha256(answer.body).hexdigest())
+    table = withheld_from(found.rows, hashlib.sha256(answer.body).hexdigest())
     result = take_reference(books, table, Path(f"ecb-{day}.xml"), "rates", lambda stage: None)
     tags = {name.lower(): value for name, value in answer.headers.items()}
     conditions = {"If-None-Match": tags.get("etag"), "If-Modified-Since": tags.get("last-modified")}
@@ -93,15 +93,16 @@ def _read(path: Path) -> SourceTable:
     name = path.name.lower()
     if not path.is_file() or not name.endswith((".xml", ".zip")):
         return read_table(path)
+    refuse_named(path)
     content = path.read_bytes()
     if name.endswith(".zip"):
         name, content = _only_member(path, content)
     digest = hashlib.sha256(content).hexdigest()
     if name.endswith(".xml"):
-        return SourceTable(parse_central_bank(content, path.name), _no_ragged(), digest)
+        return withheld_from(parse_central_bank(content, path.name), digest)
     if name.endswith(".csv"):
         rows = pl.read_csv(io.BytesIO(content), infer_schema=False).with_row_index("row_number", 1)
-        return SourceTable(rows.with_columns(pl.col("row_number").cast(pl.Int64)), _no_ragged(), digest)
+        return withheld_from(rows, digest)
     raise MappingError(f"{path} holds {name}, which is no .csv or .xml")
 
 
@@ -116,10 +117,6 @@ def _only_member(path: Path, content: bytes) -> tuple[str, bytes]:
             return members[0].filename.lower(), archive.read(members[0])
     except zipfile.BadZipFile as error:
         raise UnreadableTable(f"{path} is no archive: {error}. Fetch it again.") from error
-
-
-def _no_ragged() -> pl.DataFrame:
-    return pl.DataFrame(schema={"row_number": pl.Int64, "raw": pl.String})
 
 
 def _state(file: Path) -> dict[str, dict[str, str]]:

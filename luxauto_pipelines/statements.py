@@ -36,6 +36,7 @@ _EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 _IBAN = r"\b[A-Z]{2}\d{2}[ ]?(?:[A-Z0-9]{4}[ ]?){2,7}[A-Z0-9]{0,4}?([A-Z0-9]{4})\b"
 # Seventeen digits of an order at Amazon, of which some would pass for a card's.
 _AMAZON_ORDER = r"^\d{3}-\d{7}-\d{7}$"
+_CARD_DATA = "holds card data"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def take_statement(books: BrandStore, path: Path, how: Take, actor: str) -> Stat
 
     Raises StatementError for a file that cannot be taken as a whole; then nothing of it was.
     """
+    if has_card_data(path.name):
+        raise StatementError("the name of the file has card data in it. Give it another name; nothing was taken.")
     content = _content(path)
     bank_map = None
     if how.map_file is not None:
@@ -127,7 +130,8 @@ def take_statement(books: BrandStore, path: Path, how: Take, actor: str) -> Stat
 def read_invoice_file(path: Path, decimal: str = "", dates: str = "") -> tuple[list[Invoice], list[dict[str, Any]]]:
     """Suppliers' invoices of a CSV, and the rows that cannot be taken: row_number, field, reason. Raises StatementError."""
     invoices, aside = read_invoices(_content(path), decimal, dates)
-    if any(has_card_data(f"{i.number} {i.order_number} {' '.join(li.sku for li in i.lines)}") for i in invoices):
+    told = ([i.supplier, i.number, i.order_number or "", *(line.sku for line in i.lines)] for i in invoices)
+    if any(has_card_data(text) for texts in told for text in texts):
         raise StatementError("an invoice has card data in it. Take it out; nothing was taken.")
     return invoices, _redacted(aside.frame()).drop("row").to_dicts()
 
@@ -138,7 +142,7 @@ def _write_settlement(
     # A payout all of whose lines were put aside is known all the same: its sum then says what is missing.
     with books.write() as (connection, brand):
         counts = write_settlement(connection, brand, file, processor, lines)
-        write_payouts(connection, brand, processor, found.payouts, found.source in POOLED_SOURCES)
+        write_payouts(connection, brand, processor, _safe(found.payouts, "payout_ref"), found.source in POOLED_SOURCES)
         told = {"source": file.source, "new": counts[0], "known": counts[1], "aside": file.rows_aside}
         record(connection, brand, "finance.statement", file.file_name, told, actor=actor)
     return counts
@@ -163,7 +167,7 @@ def _write_bank(
         )
 
     first, last = lines["booked_on"].min(), lines["booked_on"].max()
-    statements = of_account(found.statements).with_columns(
+    statements = of_account(_safe(found.statements, "number")).with_columns(
         pl.col("opened_on").fill_null(pl.lit(first, pl.Date)), pl.col("closed_on").fill_null(pl.lit(last, pl.Date))
     )
     with books.write() as (connection, brand):
@@ -197,10 +201,15 @@ def _without_cards(lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         for number, value in suspects.select("row_number", name).iter_rows():
             if has_card_data(value):
                 bad.setdefault(number, name)
-    aside = [(number, name, "holds card data", "") for number, name in sorted(bad.items())]
+    aside = [(number, name, _CARD_DATA, "") for number, name in sorted(bad.items())]
     schema = {"row_number": pl.Int64, "field": pl.String, "reason": pl.String, "row": pl.String}
     kept = clean.filter(~pl.col("row_number").is_in(list(bad)))
     return kept, pl.DataFrame(aside, schema=schema, orient="row")
+
+
+def _safe(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The rows whose name is no card data."""
+    return rows.filter(pl.Series([not has_card_data(value or "") for value in rows[name]], dtype=pl.Boolean))
 
 
 def _cleaned(column: pl.Series) -> pl.Series:
@@ -218,7 +227,10 @@ def _without_people(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _redacted(aside: pl.DataFrame) -> pl.DataFrame:
-    return aside.with_columns(_cleaned(aside["reason"]), _cleaned(aside["row"]))
+    """The same without card data. Why a row with some was put aside is not told: it may be a piece of the number."""
+    has_cards = pl.Series([has_card_data(row or "") for row in aside["row"]], dtype=pl.Boolean)
+    reason = pl.when(has_cards).then(pl.lit(_CARD_DATA)).otherwise(_cleaned(aside["reason"]))
+    return aside.with_columns(reason.alias("reason"), _cleaned(aside["row"]))
 
 
 def _put_aside(books: BrandStore, aside: pl.DataFrame, path: Path, digest: str) -> str | None:

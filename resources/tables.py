@@ -62,8 +62,7 @@ def read_table(path: Path) -> SourceTable:
 
     Raises CardDataRefused for one with card data in its name or its header, which would be told again and again.
     """
-    if has_card_data(path.name):
-        raise CardDataRefused("the name of the file holds what looks like payment card data. Give it another name.")
+    refuse_named(path)
     if not path.is_file():
         raise UnreadableTable(f"{path} is not a file. Check the path.")
     name = path.name.lower()
@@ -87,11 +86,28 @@ def read_table(path: Path) -> SourceTable:
         ) from error
     if rows.width <= 1:
         raise UnreadableTable(f"{path} has no columns. Export it again with its header row.")
+    return withheld_from(rows, digest, ragged)
+
+
+def refuse_named(path: Path) -> None:
+    """Raises CardDataRefused for a file with card data in its name."""
+    if has_card_data(path.name):
+        raise CardDataRefused("the name of the file holds what looks like payment card data. Give it another name.")
+
+
+def withheld_from(rows: pl.DataFrame, sha256: str, ragged: pl.DataFrame | None = None) -> SourceTable:
+    """The table of rows (with a `row_number`) that were read by other means, those with card data withheld.
+
+    Raises CardDataRefused for card data in the header.
+    """
     if any(has_card_data(name) for name in rows.columns):
-        raise CardDataRefused(f"the header of {path} holds what looks like payment card data. Take it out of the file.")
+        raise CardDataRefused(
+            "the header of the file holds what looks like payment card data. Take it out of the file."
+        )
     kept, withheld = withhold(rows.with_columns(pl.col(ROW_NUMBER).cast(pl.Int64)))
-    ragged = ragged.with_columns(pl.col("raw").map_elements(redact, return_dtype=pl.String))
-    return SourceTable(kept, ragged, digest, withheld)
+    whole = _no_ragged() if ragged is None else ragged
+    cleaned = whole.with_columns(pl.col("raw").map_elements(redact, return_dtype=pl.String))
+    return SourceTable(kept, cleaned, sha256, withheld)
 
 
 class _EmptyTable(Exception):

@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from resources.card_data import redact as redact_cards
+from resources.card_data import redact_value
 from resources.log_redaction import redact_logs
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -31,6 +32,8 @@ _SECRET_TEXT = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*|(?i:bearer\s+)[\w.~+/=-]{8,}|\b(?:sk|pk|rk)[-_](?:live|test|ant|proj)[-_][\w-]{8,}"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
+# A number below has too few digits for a card's.
+_SHORTEST_CARD = 10**12
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 REQUESTS = Counter("luxauto_http_requests", "Requests answered.", ["method", "route", "status"])
@@ -49,7 +52,7 @@ def redact(text: str) -> str:
 def redact_event(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: the same for every field of a line, however deep."""
     for name, value in event.items():
-        if isinstance(value, (int, float)) or value is None:
+        if value is None or (isinstance(value, (int, float)) and abs(value) < _SHORTEST_CARD):
             continue
         event[name] = _redacted(name, value)
     return event
@@ -64,7 +67,9 @@ def _redacted(name: str, value: Any) -> Any:
         return {redact(str(key)): _redacted(str(key), item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_redacted("", item) for item in value]
-    return value if isinstance(value, (int, float)) or value is None else redact(str(value))
+    if value is None or isinstance(value, (int, float)):
+        return redact_value(value)
+    return redact(str(value))
 
 
 def configure_logging(level: str) -> None:
