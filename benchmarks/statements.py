@@ -30,7 +30,8 @@ BY_HAND = """
 def run() -> Iterator[Measured]:
     """One row: entries of two postings each."""
     postings = _postings()
-    sources = Sources(postings.lazy(), pl.LazyFrame(), *(pl.DataFrame(),) * 3, "EUR", "EUR")
+    nothing = pl.DataFrame()
+    sources = Sources(postings.lazy(), nothing.lazy(), nothing, nothing, nothing, "EUR", "EUR")
     span = Span(FIRST, LAST)
     with duckdb.connect() as connection:
         connection.register("postings", postings)
@@ -53,7 +54,8 @@ def _postings() -> pl.DataFrame:
     results = [account for account in CHART if account.type in ("revenue", "expense")]
     chosen = random.integers(0, len(results), ENTRIES)
     amount = random.integers(1, 500_000, ENTRIES)
-    day = pl.lit(FIRST) + pl.duration(days=pl.Series(random.integers(0, (LAST - FIRST).days + 1, ENTRIES)))
+    days = random.integers(0, (LAST - FIRST).days + 1, ENTRIES)
+    day = pl.lit(FIRST) + pl.duration(days=pl.lit(pl.Series(days)))
     entries = pl.DataFrame({"entry_id": np.arange(ENTRIES), "amount": amount, "chosen": chosen}).with_columns(
         day=day, channel=pl.Series(random.choice(CHANNELS, ENTRIES)), order_id=pl.Series(np.arange(ENTRIES))
     )

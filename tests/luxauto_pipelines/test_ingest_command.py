@@ -202,6 +202,8 @@ def test_init_tells_programs_what_it_made(home: Path) -> None:
         "books_start": "2020-01-01",
         "allocation": "shared",
         "scarce_at": 0,
+        "costing": "weighted_average",
+        "fx_carry_days": 7,
     }
 
 

@@ -13,6 +13,7 @@ from assets.finance.booking import book, load_chart, value_late
 from assets.finance.fx import daily_ratios
 from assets.finance.rules import Event
 from resources.store.brand_store import BrandStore
+from resources.store.bulk import fetch
 from resources.store.ledger import KeyTaken, read_postings
 from resources.store.periods import PeriodClosed, close_month
 from resources.store.rates import read_rates, write_rates
@@ -76,10 +77,8 @@ def test_a_foreign_amount_is_valued_at_the_days_rate_and_keeps_it(books: BrandSt
     booked(books, event(currency="USD", amount=1000))
     assert sums(books) == {("6500", "USD"): (1000, 800), ("1000", "USD"): (-1000, -800)}
     with books.read() as (connection, _):
-        from resources.store.bulk import run
-
-        kept = run(connection, "SELECT DISTINCT rate_numerator, rate_denominator FROM postings").fetchall()
-    assert [Decimal(n) / Decimal(d) for n, d in kept] == [Decimal("0.8")]
+        kept = fetch(connection, "SELECT DISTINCT rate_numerator, rate_denominator FROM postings", {})
+    assert [Decimal(numerator) / Decimal(denominator) for numerator, denominator in kept] == [Decimal("0.8")]
 
 
 def test_roundings_leave_nothing_over_in_the_base_currency(books: BrandStore) -> None:
