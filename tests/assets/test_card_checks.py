@@ -18,7 +18,7 @@ from resources.store.stock import MOVEMENTS
 CARD = "4111111111111111"
 GROUPED = "5555 5555 5555 4444"
 DAY = date(2026, 3, 2)
-BY_ASSET = {str(name): check for name, check in zip(RAW, CHECKS, strict=True)}
+BY_ASSET: dict[str, dg.AssetChecksDefinition] = {str(name): check for name, check in zip(RAW, CHECKS, strict=True)}
 SCHEMAS: dict[str, dict[str, pl.DataType]] = {
     "transactions": TRANSACTIONS,
     "stock_movements": MOVEMENTS,
