@@ -64,6 +64,7 @@ def fetch(
         say("Nothing new since the last time.")
         return
     _tell(imported, format)
+    raise typer.Exit(imported.result.exit_code)
 
 
 @app.command()

@@ -72,21 +72,23 @@ def fetch_rates(books: BrandStore, url: str | None = None) -> Imported | None:
     """
     address = url or os.environ.get(URL_VARIABLE) or URL
     file = books.settings.home / _STATE
-    known = _state(file).get(address, {})
+    asked = f"{books.settings.brand} {address}"
+    known = _state(file).get(asked, {})
     answer = OutboundSession(timeout_seconds=30, max_bytes=_MOST_BYTES).request("GET", address, headers=known)
     if answer.status == _NOT_MODIFIED:
         return None
     if answer.status != 200:
         raise OutboundFailed(f"{address} answered {answer.status}: check the address, or give another with --url")
     rows = parse_central_bank(answer.body, address)
-    found = rate_rows(rows.filter(pl.col("quote").is_in(list(exponents()))), set(exponents()))
+    active = pl.col("quote").is_in(list(exponents()))
+    found = rate_rows(rows.filter(active), set(exponents()))
     day = today_in(books.settings.current.timezone, datetime.now(UTC))
     table = withheld_from(found.rows, hashlib.sha256(answer.body).hexdigest())
     result = take_reference(books, table, Path(f"ecb-{day}.xml"), "rates", lambda stage: None)
     tags = {name.lower(): value for name, value in answer.headers.items()}
     conditions = {"If-None-Match": tags.get("etag"), "If-Modified-Since": tags.get("last-modified")}
-    _remember(file, address, {name: value for name, value in conditions.items() if value})
-    return Imported(result, [])
+    _remember(file, asked, {name: value for name, value in conditions.items() if value})
+    return Imported(result, rows.filter(~active)["quote"].unique().sort().to_list())
 
 
 def _read(path: Path) -> SourceTable:
@@ -127,5 +129,5 @@ def _state(file: Path) -> dict[str, dict[str, str]]:
         return {}
 
 
-def _remember(file: Path, address: str, conditions: dict[str, str]) -> None:
-    write_file(file, json.dumps(_state(file) | {address: conditions}).encode())
+def _remember(file: Path, asked: str, conditions: dict[str, str]) -> None:
+    write_file(file, json.dumps(_state(file) | {asked: conditions}).encode())

@@ -175,11 +175,12 @@ def _base_only(legs: Sequence[Leg], standing: Sequence[Leg]) -> tuple[Leg, ...]:
         for leg in side:
             place = (leg.account, leg.currency)
             grow[place] = grow.get(place, 0) + sign * (leg.base_amount_minor or 0)
-    # What is worth less than a unit is known to be worth nothing, and is told so by one leg.
-    grown = {place: base for place, base in grow.items() if base} or dict(list(grow.items())[:1])
+    # Also what is worth less than a unit, and so nothing: that it is known is told for each leg that had no rate.
+    lacking = {(leg.account, leg.currency) for leg in standing if leg.base_amount_minor is None}
     return tuple(
         Leg(account, currency, 0, base, *rates.get(currency, (None, None)))
-        for (account, currency), base in grown.items()
+        for (account, currency), base in grow.items()
+        if base or (account, currency) in lacking
     )
 
 

@@ -11,6 +11,8 @@ from assets.finance.money import INT128, divide_half_even, exponent, exponent_of
 
 CARRY_DAYS = 7
 SCALE = 10**12
+MANUAL = "manual"
+"""Whoever enters a rate by hand means it, in whichever direction."""
 RATIOS: dict[str, pl.DataType] = {
     "day": pl.Date(),
     "currency": pl.String(),
@@ -28,14 +30,18 @@ def daily_ratios(rates: pl.DataFrame, base_currency: str, carry_days: int = CARR
 
     `rates`: day, base, quote, rate (Decimal units of quote for one base), source. A pair that no source quotes directly goes
     through a currency that both are quoted against. A day without a quotation takes the last one, at most `carry_days` old,
-    and says so in `carried`; further days have no row. Of two sources of a pair the first row counts. A rate of nine million
+    and says so in `carried`; further days have no row. A rate entered by hand comes before all others; of two
+    sources of a pair the first row counts. A rate of nine million
     and more does not fit and is as good as none. Columns RATIOS; `rate` is for the eye only.
     """
     scaled = _scaled(rates)
     quoted = pl.concat(
         [_direct(scaled, base_currency), _inverse(scaled, base_currency), _crossed(scaled, base_currency)]
     )
-    best = quoted.sort("priority", maintain_order=True).unique(["day", "currency"], keep="first", maintain_order=True)
+    by_hand = pl.col("source") != MANUAL
+    best = quoted.sort(by_hand, "priority", maintain_order=True).unique(
+        ["day", "currency"], keep="first", maintain_order=True
+    )
     return _carry(best.drop("priority"), carry_days)
 
 

@@ -70,6 +70,7 @@ def revalue(
     dated = carried.with_columns(pl.lit(month_end).alias("day"))
     valued = convert(dated, ratios, base_currency, "foreign_minor", "closing_minor")
     known = pl.col("carrying_minor").is_not_null()
+    stands = (pl.col("foreign_minor") != 0) | (pl.col("realised_minor").fill_null(1) != 0)
     return (
         valued.join(booked, on=_PLACE, how="left")
         .with_columns(
@@ -79,7 +80,8 @@ def revalue(
             base_currency=pl.lit(base_currency),
         )
         .with_columns(unrealised_minor=pl.col("closing_minor") - pl.col("carrying_minor"))
-        .filter((pl.col("foreign_minor") != 0) | (pl.col("realised_minor").fill_null(1) != 0) | pl.col("posted"))
+        # A gain that was posted and is none any more has to be taken back, so a worth without a balance stays in sight.
+        .filter(stands | pl.col("posted") | (pl.col("booked_minor") != 0))
         .sort("subaccount", "currency")
         .select(pl.col(name).cast(dtype) for name, dtype in REVALUED.items())
     )
@@ -98,7 +100,10 @@ def average_carrying(days: list[tuple[int, int]]) -> int:
     balance = carrying = 0
     for amount, worth in days:
         after = balance + amount
-        if balance == 0 or (balance > 0) == (amount > 0):
+        if amount == 0:
+            # A worth alone completes what stands; where nothing does, it is realised.
+            carrying = carrying + worth if balance else 0
+        elif balance == 0 or (balance > 0) == (amount > 0):
             carrying += worth
         elif after == 0 or (after > 0) == (balance > 0):
             carrying = _divided(carrying * after, balance)
@@ -111,16 +116,12 @@ def average_carrying(days: list[tuple[int, int]]) -> int:
 def _carried(postings: pl.DataFrame) -> pl.DataFrame:
     """Per place: foreign_minor, carrying_minor (null where an amount has no rate), settled_minor (all at their days' rates)."""
     base = pl.col("base_amount_minor")
-    # A late rate is a further posting of the same event's day: a sum has a base amount where any of its postings has.
     settled = postings.group_by([*_PLACE, "order_id", "kind", "event_day"]).agg(
-        pl.col("amount_minor").sum(),
-        pl.when(base.is_not_null().any()).then(base.sum()).first().alias("base"),
-        pl.col("day").min(),
+        pl.col("amount_minor").sum(), base.sum().alias("base"), pl.col("day").min(), _unvalued().alias("unknown")
     )
-    unknown = ((pl.col("amount_minor") != 0) & pl.col("base").is_null()).any()
     daily = (
         settled.group_by([*_PLACE, "day"])
-        .agg(pl.col("amount_minor").sum(), pl.col("base").sum(), unknown.alias("unknown"))
+        .agg(pl.col("amount_minor").sum(), pl.col("base").sum(), pl.col("unknown").any())
         .sort(*_PLACE, "day")
         .group_by(_PLACE, maintain_order=True)
         .agg("amount_minor", "base", pl.col("unknown").any())
@@ -135,6 +136,18 @@ def _carried(postings: pl.DataFrame) -> pl.DataFrame:
         settled_minor=pl.col("base").list.sum(),
         carrying_minor=pl.Series(carrying, dtype=pl.Int64),
     )
+
+
+def _unvalued() -> pl.Expr:
+    """Whether an amount among these postings of one kind and day has no rate.
+
+    What follows orders and stock is posted as differences: a sum has a base amount where any of its postings has. Any other
+    entry that had no rate gets one further posting, of a base amount alone, for each of its own.
+    """
+    amount, base = pl.col("amount_minor"), pl.col("base_amount_minor")
+    lacking = (base.is_null() & (amount != 0)).sum()
+    by_difference = pl.col("kind").first().is_in(["order", "stock"])
+    return pl.when(by_difference).then(base.is_null().all() & (lacking > 0)).otherwise(lacking > (amount == 0).sum())
 
 
 def _divided(numerator: int, denominator: int) -> int:

@@ -81,10 +81,11 @@ def test_bad_rows_are_put_aside_with_their_reasons(books: BrandStore, tmp_path: 
     assert stored(books) == [("2026-01-02", "USD", "1.1", "manual")]
 
 
-def test_what_was_entered_by_hand_overrides_the_bank(tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", ["EUR,USD,2", "USD,EUR,0.5"])
+def test_what_was_entered_by_hand_overrides_the_bank(tmp_path: Path, row: str) -> None:
     file, own = tmp_path / "eurofxref-hist.csv", tmp_path / "own.csv"
     file.write_text(HISTORY)
-    own.write_text("date,base,quote,rate\n2026-01-05,EUR,USD,2\n")
+    own.write_text(f"date,base,quote,rate\n2026-01-05,{row}\n")
     fx("import", str(file))
     assert fx("convert", "10", "EUR", "USD", "--on", "2026-01-05")["worth"] == 10.9
     fx("import", str(own), "--source", "manual")

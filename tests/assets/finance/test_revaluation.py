@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.finance.accounts import default_chart
-from assets.finance.booking import book
-from assets.finance.fx import disagreements
+from assets.finance.booking import book, value_late
+from assets.finance.fx import daily_ratios, disagreements
 from assets.finance.fx_closing import month_end, revalue_month
 from assets.finance.revaluation import average_carrying
 from assets.finance.rules import Event
@@ -19,7 +19,7 @@ from resources.settings import BrandSettings
 from resources.store.brand_store import BrandStore
 from resources.store.ledger import read_postings
 from resources.store.periods import PeriodClosed, close_month
-from resources.store.rates import write_rates
+from resources.store.rates import read_rates, write_rates
 
 MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
 RATES = {"date": pl.Date, "base": pl.String, "quote": pl.String, "rate": pl.Decimal(28, 12), "source": pl.String}
@@ -141,6 +141,41 @@ def test_a_balance_without_a_rate_is_named_and_not_guessed(books: BrandStore) ->
     assert revalue(books)[0]["1000.uk", "GBP"]["unrealised_minor"] is None
 
 
+def test_an_amount_without_a_rate_is_not_hidden_by_one_that_has(books: BrandStore) -> None:
+    happen(books, ("revenue", "first", date(2026, 3, 2), "GBP", 10_000, {"bank": "uk"}))
+    give(books, (date(2026, 3, 2), "GBP", "0.8"), (date(2026, 3, 31), "GBP", "0.8"))
+    happen(books, ("revenue", "second", date(2026, 3, 2), "GBP", 10_000, {"bank": "uk"}))
+    found, entries = revalue(books)
+    assert (found["1000.uk", "GBP"]["closing_minor"], entries) == (None, 0)
+    with books.write() as (connection, brand):
+        ratios = daily_ratios(read_rates(connection, brand), "EUR")
+        assert value_late(connection, brand, "EUR", ratios, MARCH, date(2026, 3, 31)) == 1
+    found, entries = revalue(books)
+    assert (found["1000.uk", "GBP"]["unrealised_minor"], entries) == (0, 0)
+
+
+def test_a_gain_that_is_none_any_more_is_taken_back(books: BrandStore) -> None:
+    give(books, (date(2026, 3, 2), "USD", "1"), (date(2026, 3, 16), "USD", "0.5"), (date(2026, 3, 31), "USD", "0.5"))
+    us = {"bank": "us"}
+    happen(
+        books,
+        ("revenue", "in", date(2026, 3, 2), "USD", 200, us),
+        ("expense", "out", date(2026, 3, 16), "USD", 200, us | {"category": "x"}),
+    )
+    revalue(books)
+    assert base_at(books, date(2026, 3, 31))["7000", "USD"] == -200
+    # It is told late that the money went out and came in on other days, at the same rates.
+    happen(
+        books,
+        ("expense", "late out", date(2026, 3, 2), "USD", 200, us | {"category": "x"}),
+        ("revenue", "late in", date(2026, 3, 16), "USD", 200, us),
+    )
+    assert revalue(books)[1] == 1
+    at_end = base_at(books, date(2026, 3, 31))
+    assert ("1000.us", "USD") not in at_end
+    assert at_end.get(("7000", "USD"), 0) + at_end.get(("7100", "USD"), 0) == 0
+
+
 def test_a_closed_month_is_not_revalued(dollars: BrandStore) -> None:
     with dollars.write() as (connection, brand):
         close_month(connection, brand, MARCH, today=date(2026, 4, 2))
@@ -181,6 +216,12 @@ def test_a_balance_stands_between_its_lowest_and_its_highest_rate(days: list[tup
         # Each release rounds by half a unit.
         slack = 100 * len(days) / abs(balance) * 100
         assert min(rate for _, rate in days) - slack <= worth <= max(rate for _, rate in days) + slack
+
+
+@given(amounts)
+def test_a_debt_is_carried_as_a_balance_is(days: list[tuple[int, int]]) -> None:
+    told = [(amount, amount * rate // 100 if amount else rate) for amount, rate in days]
+    assert average_carrying([(-amount, -worth) for amount, worth in told]) == -average_carrying(told)
 
 
 @settings(max_examples=20, deadline=None)
