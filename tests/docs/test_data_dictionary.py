@@ -117,7 +117,12 @@ def test_the_readme_shows_every_command():
 def test_the_readme_names_every_variable():
     named = {row[0].strip("`") for row in rows(text("README.md"), "Configuration")}
 
-    of_their_own = {wrapping.KEY_VARIABLE, wrapping.OLD_KEYS_VARIABLE, wrapping.KMS_VARIABLE, exchange_rates.URL_VARIABLE}
+    of_their_own = {
+        wrapping.KEY_VARIABLE,
+        wrapping.OLD_KEYS_VARIABLE,
+        wrapping.KMS_VARIABLE,
+        exchange_rates.URL_VARIABLE,
+    }
     assert named == {*settings._VARIABLES.values(), *of_their_own, "LUXAUTO_HOME", "DAGSTER_HOME"}
 
 
