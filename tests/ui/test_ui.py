@@ -77,11 +77,11 @@ def test_the_graph_shows_the_three_groups(page: Page) -> None:
 def test_the_graph_of_a_group_shows_its_assets_and_that_their_checks_passed(page: Page, server: Server) -> None:
     location = server.repository["repositoryLocationName"]
     # Dagster draws only what the window shows.
-    page.set_viewport_size({"width": 3600, "height": 2400})
+    page.set_viewport_size({"width": 5600, "height": 3600})
     page.goto(f"/locations/{location}/asset-groups/inventory/lineage")
     for asset in ("stock_movements", "stock_levels", "reorder_plan", "purchase_orders", "stock_alerts"):
         page.get_by_text(asset, exact=True).first.click(trial=True)
-    page.get_by_text("5 / 5 Passed").first.wait_for()
+    page.get_by_text("6 / 6 Passed").first.wait_for()
     picture(page, "graph-inventory")
 
 
@@ -144,7 +144,15 @@ def test_a_job_that_is_started_over_graphql_succeeds_and_its_checks_are_seen(pag
 
 def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
     page.goto("/automation")
-    schedules = ("daily_close_schedule", "nightly_forecast_schedule", "freshness_schedule", "channel_sync_schedule")
+    schedules = (
+        "daily_close_schedule",
+        "nightly_forecast_schedule",
+        "freshness_schedule",
+        "channel_sync_schedule",
+        "month_end_schedule",
+        "reconciliation_schedule",
+        "retention_schedule",
+    )
     sensors = (
         "low_stock_sensor",
         "channel_inbox",
