@@ -20,12 +20,17 @@ from assets.finance.fx import daily_ratios
 from assets.finance.rules import Event, legs_of, posting_rules
 from assets.ingestion.lines import Defaults, normalise
 from assets.ingestion.mapping import OrderMapping
+from assets.ingestion.reference import Kind, normalise_reference
+from assets.inventory.stock_values import value_new
 from resources.store.brand_store import BrandStore
+from resources.store.catalog import write_catalog
 from resources.store.ledger import read_postings
 from resources.store.ledger_chain import verify
 from resources.store.models.brand import CHANNEL_KINDS
 from resources.store.orders import ImportRecord, read_order_lines, write_order_lines
 from resources.store.rates import read_rates, write_rates
+from resources.store.stock import write_movements
+from resources.store.stock_valuation import read_layers
 
 BASE = "EUR"
 FIRST, DAYS = date(2026, 1, 1), 90
@@ -147,8 +152,56 @@ def _order(chance: random.Random, number: str) -> Iterator[dict[str, str]]:
             yield line(type, type.upper(), -1 if type in ("discount", "fee") else 1)
 
 
+def take_stock(books: BrandStore, seed: int, count: int) -> None:
+    """Costs of the SKUs, that change once and are in any currency, and movements that no order makes."""
+    chance = random.Random(seed)
+    costs = [
+        {
+            "sku": f"SKU-{n}",
+            "cost": str(chance.randrange(1, 900)),
+            "currency": CURRENCIES[n % 8],
+            "cost_valid_from": str(day),
+        }
+        for n in range(40)
+        for day in (date(1970, 1, 1), FIRST + timedelta(days=chance.randrange(DAYS)))
+    ]
+    moves = [
+        {
+            "sku": f"SKU-{chance.randrange(40)}",
+            "occurred_at": f"{FIRST + timedelta(days=chance.randrange(DAYS))} 09:00",
+            "kind": kind,
+            "quantity": str(
+                chance.randrange(1, 30)
+                * (-1 if kind == "write_off" else chance.choice([1, 1, -1]) if kind == "adjustment" else 1)
+            ),
+            "reference": f"{seed}-{n}",
+        }
+        for n in range(count)
+        for kind in [chance.choice(["opening", "receipt", "receipt", "receipt", "adjustment", "write_off"])]
+    ]
+    with books.write() as (connection, brand):
+        write_catalog(connection, brand, _judged("catalog", costs))
+        write_movements(connection, brand, _judged("stock", moves), "main")
+
+
+def _judged(kind: Kind, rows: list[dict[str, str]]) -> pl.DataFrame:
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.String)).with_row_index("row_number", 1)
+    judged = normalise_reference(frame, kind, currency=BASE, timezone="Europe/Paris")
+    assert not judged.rejected.height, judged.rejected
+    return judged.lines
+
+
+def worth_of_stock(books: BrandStore) -> dict[str, int]:
+    """What the stock that is left is worth, by currency."""
+    with books.read() as (connection, brand):
+        layers = read_layers(connection, brand)
+    sums = layers.group_by("currency").agg(pl.col("value_minor").sum())
+    return {currency: value for currency, value in sums.iter_rows() if value}
+
+
 def post_orders(books: BrandStore) -> int:
-    """What the daily asset does, for all days."""
+    """What the daily assets do, for all days: value what moved, then post."""
+    value_new(books, LAST)
     with books.write() as (connection, brand):
         lines = read_order_lines(connection, brand, FIRST, LAST)
         ratios = daily_ratios(read_rates(connection, brand), BASE)

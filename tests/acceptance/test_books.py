@@ -39,6 +39,8 @@ from tests.acceptance.books import (
     plain,
     post_orders,
     take_orders,
+    take_stock,
+    worth_of_stock,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -64,12 +66,21 @@ def test_ten_thousand_events_in_twenty_currencies_add_up(books: BrandStore, seed
     chance = random.Random(seed)
     events = make_events(seed, 8_000)
     give_rates(books)
-    take_orders(books, seed, 2_000)
+    take_stock(books, seed, 600)
+    take_orders(books, seed, 1_400)
     batches = list(in_batches(copies(events, chance, 0.1), chance))
     book_all(books, batches[: len(batches) // 2])
     assert post_orders(books) > 0
+    # What is told late is valued at the state of now, and posted on its own days.
+    take_stock(books, seed + 1, 200)
+    take_orders(books, seed + 1, 400)
+    assert post_orders(books) > 0
     book_all(books, batches[len(batches) // 2 :])
     assert post_orders(books) == 0
+    inventory = balances(books, kinds="kind IN ('order', 'stock')")
+    assert {currency: worth for (account, currency), worth in inventory.items() if account == "1300"} == worth_of_stock(
+        books
+    )
 
     postings = assert_sound(books)
     assert balances(books) == expected_balances(events)
@@ -105,6 +116,7 @@ def test_any_few_events_leave_sound_books(
     events = make_events(seed, count)
     if chance.random() < 0.5:
         give_rates(books)
+    take_stock(books, seed, 5)
     take_orders(books, seed, 3)
     book_all(books, in_batches(copies(events, chance, 0.5), chance))
     post_orders(books)
