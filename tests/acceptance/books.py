@@ -58,6 +58,8 @@ NAMES = {
     "company": ["us", "japan"],
 }
 CHANNELS = ["shopify", "amazon", "online_store", "wholesale"]
+# Kinds of movements, and which way they go.
+_MOVED = [("opening", [1]), ("receipt", [1]), ("receipt", [1]), ("adjustment", [1, 1, -1]), ("write_off", [-1])]
 _FIELDS = (
     "order_number",
     "sku",
@@ -170,14 +172,11 @@ def take_stock(books: BrandStore, seed: int, count: int) -> None:
             "sku": f"SKU-{chance.randrange(40)}",
             "occurred_at": f"{FIRST + timedelta(days=chance.randrange(DAYS))} 09:00",
             "kind": kind,
-            "quantity": str(
-                chance.randrange(1, 30)
-                * (-1 if kind == "write_off" else chance.choice([1, 1, -1]) if kind == "adjustment" else 1)
-            ),
+            "quantity": str(chance.randrange(1, 30) * chance.choice(signs)),
             "reference": f"{seed}-{n}",
         }
         for n in range(count)
-        for kind in [chance.choice(["opening", "receipt", "receipt", "receipt", "adjustment", "write_off"])]
+        for kind, signs in [chance.choice(_MOVED)]
     ]
     with books.write() as (connection, brand):
         write_catalog(connection, brand, _judged("catalog", costs))
