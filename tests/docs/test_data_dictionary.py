@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from assets.finance.accounts import CHART
-from assets.finance.rules import account_of_kind
+from assets.finance.accounts import CHART, default_chart
+from assets.finance.rules import account_of_kind, posting_rules
 from assets.ingestion.mapping import Columns, LineKind, OrderMapping, parse_mapping, preset_names
 from assets.ingestion.reference import columns_of
 from luxauto_pipelines import exchange_rates
@@ -175,6 +175,21 @@ def test_the_chart_of_accounts_is_the_one_that_is_posted_to():
     told = [tuple(row) for row in rows(text("docs/finance.md"), "Chart of accounts")]
 
     assert told == [(account.code, account.name, account.type) for account in CHART]
+
+
+def test_the_tables_of_events_and_movements_are_the_posting_rules():
+    page, rules, chart = text("docs/finance.md"), posting_rules(), default_chart()
+    code = {account.role: account.code for account in chart.accounts.values()}
+    told = {row[0].strip("`"): row[1:] for row in rows(page, "Posting of events")}
+
+    assert set(told) == set(rules.events)
+    for name, (means, amounts, *sides) in told.items():
+        rule = rules.events[name]
+        assert (means, amounts) == (rule.means, ", ".join([*rule.amounts, *(f"[{other}]" for other in rule.may_have)]))
+        for sign, side in zip((1, -1), sides, strict=True):
+            assert side == "; ".join(f"{code[leg.role]} {leg.amount}" for leg in rule.legs if leg.sign == sign)
+    moved = {row[0].strip("`"): row[1] for row in rows(page, "Posting of stock")}
+    assert moved == {kind: code[role] for kind, role in rules.stock_movements.items()}
 
 
 @pytest.mark.parametrize("kind", ["catalog", "stock", "rates"])
