@@ -14,7 +14,18 @@ from resources.card_numbers import redact
 
 
 class RedactedRecord(logging.LogRecord):
-    """A record whose message and traceback hold no card data, whichever handler and formatter asks for them."""
+    """A record whose message and traceback hold no card data, whichever handler and formatter asks for them.
+
+    Its parts hold none either: a handler that fails tells them as they are.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.msg = _clean(self.msg)
+        if isinstance(self.args, tuple):
+            self.args = tuple(map(_clean, self.args))
+        elif self.args:
+            self.args = {name: _clean(value) for name, value in self.args.items()}
 
     def getMessage(self) -> str:  # noqa: N802
         return redact(super().getMessage())
@@ -28,6 +39,10 @@ def redact_logs() -> None:
     """Have every logger of this process, present and future, leave card data out; and the traceback that ends it."""
     logging.setLogRecordFactory(RedactedRecord)
     sys.excepthook = _tell
+
+
+def _clean(value: Any) -> Any:
+    return redact(value) if isinstance(value, str) else value
 
 
 def _tell(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:

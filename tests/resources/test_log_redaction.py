@@ -1,5 +1,6 @@
 """No log line and no traceback of a process says a card number, whoever writes it."""
 
+import io
 import logging
 import subprocess
 import sys
@@ -69,3 +70,20 @@ def test_the_traceback_that_ends_a_process_says_none() -> None:
     assert ended.returncode == 1
     assert f"ValueError: paid with {REDACTED}" in ended.stderr
     assert "1111" not in ended.stderr
+
+
+def test_a_handler_that_fails_tells_no_number_either(capsys: pytest.CaptureFixture[str]) -> None:
+    closed = io.StringIO()
+    handler = logging.StreamHandler(closed)
+    closed.close()
+    log = logging.getLogger("somebody.elses.closed")
+    log.addHandler(handler)
+    try:
+        log.error("paid with %s, %s", CARD, "cash")
+        log.error("paid with %(card)s", {"card": CARD})
+        log.error("paid with " + CARD)
+    finally:
+        log.removeHandler(handler)
+    told = capsys.readouterr().err
+    assert told.count("--- Logging error ---") == 3
+    assert "1111" not in told

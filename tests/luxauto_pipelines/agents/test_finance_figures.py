@@ -14,6 +14,7 @@ from luxauto_pipelines.agents.finance_inventory import AGENT
 from luxauto_pipelines.agents.finance_inventory.errors import InvalidFields, UnknownItem
 from resources.lake import Lake, MissingAsset
 from resources.store.brand_store import BrandStore
+from resources.store.ledger_chain import FIRST_HASH
 from resources.store.rates import write_rates
 from resources.store.stock import raise_alerts
 
@@ -268,7 +269,13 @@ def test_the_status_counts_real_rows(do: Do, books: BrandStore) -> None:
         raise_alerts(connection, brand, alerts)
     status = AGENT.status(books)
     assert status["inventory"] == {"total_items": 4, "in_stock": 1, "low_stock": 1, "out_of_stock": 1, "not_counted": 1}
-    assert status["transactions"] == {"total_transactions": 1, "by_type": {"sale": 1}}
+    assert status["transactions"] == {
+        "total_transactions": 1,
+        "by_type": {"sale": 1},
+        # The sale is posted at the day's close.
+        "ledger_head": FIRST_HASH,
+        "closed_through": None,
+    }
     assert status["alerts"] == {"active_alerts": 1, "total_alerts": 1}
     assert status["performance"] == {"sync_count": 2}
     assert status["circuit_breakers"] == {}
