@@ -271,6 +271,7 @@ def main() -> None:
     from assets.finance.fraud.columns import FraudDataError
     from assets.finance.fraud.model_file import ModelFileError
     from assets.finance.fraud.rules import InvalidRule
+    from assets.finance.fx_closing import OutOfOrder
     from assets.finance.money import UnknownCurrency
     from assets.finance.payouts.frames import StatementError
     from assets.finance.reports.model import ReportError
@@ -320,6 +321,7 @@ def main() -> None:
         MissingAsset,
         ModelFileError,
         NotEnough,
+        OutOfOrder,
         OutboundFailed,
         OutboundRefused,
         PeriodClosed,

@@ -104,6 +104,8 @@ def convert(
     currency, into = currency.upper(), into.upper()
     given = _decimal(amount)
     minor = to_minor(given, currency)
+    if to_decimal(minor, currency) != given:
+        raise typer.BadParameter(f"{amount} has more digits than {currency} knows", param_hint="AMOUNT")
     exponent(into)
     found = _worth(books, minor, currency, into, day)
     if found is None:
@@ -208,9 +210,13 @@ def _ratios(books: Any, day: date, into: str | None = None) -> Any:
 
 def _decimal(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
-        raise typer.BadParameter(f"{text!r} is no amount such as 1299.00", param_hint="AMOUNT") from None
+        amount = Decimal("NaN")
+    # More than that is in no column of 64 bits.
+    if not amount.is_finite() or amount.adjusted() > 14:
+        raise typer.BadParameter(f"{text!r} is no amount such as 1299.00", param_hint="AMOUNT")
+    return amount
 
 
 def _tell(imported: "Imported", format: Format) -> None:

@@ -14,11 +14,15 @@ from assets.finance.booking import append
 from assets.finance.fx import daily_ratios
 from assets.finance.revaluation import REALISED, REVALUATION, revalue, unrealised_of
 from resources.settings import BrandSettings
-from resources.store.ledger import Entry, Leg, read_postings
+from resources.store.ledger import Entry, Leg, newest_day_of, read_postings
 from resources.store.rates import read_rates
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+class OutOfOrder(Exception):
+    """A month is to be revalued after a later one."""
 
 
 def revalue_month(
@@ -27,7 +31,8 @@ def revalue_month(
     """Revalue every foreign monetary balance at the end of a month. Returns what was found (REVALUED) and how many entries.
 
     Only differences to what was posted before are: the same month again posts nothing, and after a corrected rate a further
-    entry. Raises PeriodClosed where the month, or the one after it, is closed.
+    entry. Raises PeriodClosed where the month, or the one after it, is closed, and OutOfOrder where something would have to be
+    posted before a later month's revaluation, which counts what was realised until then.
     """
     end = month_end(month)
     postings = read_postings(connection, brand, date.min, end + timedelta(days=1))
@@ -35,6 +40,11 @@ def revalue_month(
     ratios = daily_ratios(rates, current.base_currency, current.fx_carry_days)
     found = revalue(postings, ratios, current.base_currency, chart, end)
     entries = list(_entries(found, postings, chart, end))
+    later = newest_day_of(connection, brand, REVALUATION)
+    if entries and later is not None and later > end + timedelta(days=1):
+        raise OutOfOrder(
+            f"{later:%Y-%m} has revaluations already: revalue months in their order, and this difference with it"
+        )
     if entries and not dry_run:
         append(connection, brand, entries, chart)
     return found, len(entries)

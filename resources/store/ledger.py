@@ -180,6 +180,13 @@ def find_entry(connection: "Connection", brand: int, key: str) -> int | None:
     return rows[0][0] if rows else None
 
 
+def newest_day_of(connection: "Connection", brand: int, kind: str) -> date | None:
+    """The last day of the books on which there is an entry of a kind."""
+    query = "SELECT max(entry_date) FROM journal_entries WHERE brand_id = :brand AND kind = :kind"
+    ((day,),) = fetch(connection, query, {"brand": brand, "kind": kind})
+    return date.fromisoformat(day) if isinstance(day, str) else day
+
+
 def kind_of_entry(connection: "Connection", brand: int, entry: int) -> str | None:
     """Such as order, stock or expense; None where there is no such entry."""
     query = "SELECT kind FROM journal_entries WHERE brand_id = :brand AND id = :entry"

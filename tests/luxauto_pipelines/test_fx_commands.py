@@ -104,6 +104,12 @@ def test_a_rate_is_carried_to_its_limit_and_no_further(tmp_path: Path) -> None:
     assert (done.exit_code, "No rate leads from JPY to USD" in done.output) == (1, True)
 
 
+@pytest.mark.parametrize("amount", ["much", "NaN", "Infinity", "1e30", "1.005"])
+def test_what_is_no_amount_is_not_converted(amount: str) -> None:
+    done = CliRunner().invoke(cli.app, ["fx", "convert", amount, "EUR", "USD"])
+    assert (done.exit_code, "Invalid value" in done.output) == (2, True)
+
+
 class Bank(BaseHTTPRequestHandler):
     """The central bank: answers 304 to who has its newest file."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assets.finance.accounts import default_chart
 from assets.finance.booking import book, value_late
 from assets.finance.fx import daily_ratios, disagreements
-from assets.finance.fx_closing import month_end, revalue_month
+from assets.finance.fx_closing import OutOfOrder, month_end, revalue_month
 from assets.finance.revaluation import average_carrying
 from assets.finance.rules import Event
 from resources.settings import BrandSettings
@@ -101,6 +101,16 @@ def test_the_same_month_again_posts_nothing_and_a_corrected_rate_the_difference(
     assert revalue(dollars)[1] == 2
     assert base_at(dollars, date(2026, 3, 31))["1000.us", "USD"] == 60_000
     assert base_at(dollars, APRIL)["1000.us", "USD"] == 48_000
+
+
+def test_months_are_revalued_in_their_order(dollars: BrandStore) -> None:
+    give(dollars, (date(2026, 4, 30), "USD", "2"))
+    revalue(dollars, APRIL)
+    before = base_at(dollars, date(2026, 5, 1))
+    with pytest.raises(OutOfOrder, match="in their order"):
+        revalue(dollars, MARCH)
+    assert base_at(dollars, date(2026, 5, 1)) == before
+    assert revalue(dollars, APRIL)[1] == 0
 
 
 def test_a_dry_run_posts_nothing(dollars: BrandStore) -> None:
