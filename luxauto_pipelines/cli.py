@@ -19,6 +19,7 @@ from luxauto_pipelines import (
     cli_inventory,
     cli_purchases,
     cli_reconcile,
+    cli_replenish,
     cli_stock_keeping,
     cli_valuation,
     cli_vault,
@@ -43,6 +44,7 @@ app.add_typer(cli_fx.app, name="fx")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
 cli_inventory.app.add_typer(cli_valuation.app)
 app.add_typer(cli_inventory.app, name="inventory")
+app.add_typer(cli_replenish.app, name="replenish")
 app.add_typer(cli_workflow.app, name="workflow")
 app.add_typer(cli_vault.app, name="vault")
 cli_gateway.register(app)
