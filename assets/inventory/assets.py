@@ -12,7 +12,7 @@ from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
 from resources.store.brand_store import BrandStore
 from resources.store.catalog import CATALOG, COSTS, read_catalog, read_costs, write_reorder_points
-from resources.store.purchasing import ORDERS, draft_orders, on_order, read_orders
+from resources.store.purchasing import ORDERS, draft_orders, on_order, read_orders, settle_received
 from resources.store.stock import LEVELS, MOVEMENTS, raise_alerts, read_alerts, read_levels, read_movements
 
 STOCK_LEVELS = {name: dtype for name, dtype in LEVELS.items() if name != "reorder_point"}
@@ -114,6 +114,7 @@ def purchase_orders(
     """Drafts, one a supplier, of what the plan recommends; what an open order already brings is not ordered again."""
     needs = order_needs(reorder_plan, catalog, sku_costs, datetime.now(UTC).date())
     with store.write() as (connection, brand):
-        written = draft_orders(connection, brand, needs, reorder_plan.select("sku", "on_order"))
+        settle_received(connection, brand)
+        drafted = draft_orders(connection, brand, needs, reorder_plan.select("sku", "on_order"), join=True)
         frame = read_orders(connection, brand)
-    return result(frame, drafts_written=written, details=json.dumps({"skus": needs.height}))
+    return result(frame, drafts_written=drafted.written, details=json.dumps({"skus": needs.height}))

@@ -40,6 +40,7 @@ LINE_KINDS = (
     "test",
 )
 OPEN_STATES = ("draft", "approved", "ordered")
+ON_ORDER_STATES = ("approved", "ordered")
 SETTLEMENT_KINDS = (
     "charge",
     "refund",
@@ -78,7 +79,16 @@ STEP_STATES = (
     "compensation_failed",
 )
 APPROVAL_STATES = ("pending", "approved", "rejected", "expired")
-ALERT_KINDS = ("low_stock", "out_of_stock", "workflow", "shortfall", "channel", "fraud")
+ALERT_KINDS = (
+    "low_stock",
+    "out_of_stock",
+    "workflow",
+    "shortfall",
+    "channel",
+    "fraud",
+    "stock_out_ahead",
+    "high_demand",
+)
 FRAUD_VERDICTS = ("fraud", "legit")
 CONNECTOR_KINDS = ("woocommerce", "shopify", "amazon", "ebay")
 FOREIGN_EDIT_POLICIES = ("min_wins", "master_wins", "hold")
