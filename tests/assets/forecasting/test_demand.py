@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.forecasting.demand import DEMAND_SCHEMA, last_complete_week, weekly_demand
+from assets.forecasting.demand import HISTORY_SCHEMA, last_complete_week, weekly_demand
 
 MONDAY = date(2026, 3, 2)
 SCHEMA = {
@@ -36,7 +36,7 @@ def test_weeks_without_a_sale_are_zeros_and_not_holes():
 
     assert demand["week"].to_list() == [after(0), after(7), after(14), after(21)]
     assert demand["units_sold"].to_list() == [2, 0, 1, 0]
-    assert dict(demand.schema) == DEMAND_SCHEMA
+    assert dict(demand.schema) == HISTORY_SCHEMA
 
 
 def test_a_sku_begins_with_the_week_of_its_first_sale():
@@ -89,7 +89,7 @@ def test_what_was_not_sold_is_not_demand(line: tuple):
 
 
 def test_no_transactions_give_no_demand():
-    assert dict(weekly_demand(lines()).schema) == DEMAND_SCHEMA
+    assert dict(weekly_demand(lines()).schema) == HISTORY_SCHEMA
 
 
 def test_a_lazy_frame_gives_the_same_as_an_eager_one():
