@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.forecasting.demand import HISTORY_SCHEMA, last_complete_week, weekly_demand
+from tests.assets.forecasting.demo_panel import demo_panel
 
 MONDAY = date(2026, 3, 2)
 SCHEMA = {
@@ -141,3 +142,154 @@ def test_every_sku_has_each_week_once_up_to_the_same_last_week(rows: list[tuple]
         assert weeks["units_sold"][0] > 0
         assert weeks["week"].diff().drop_nulls().unique().to_list() in ([], [timedelta(days=7)])
         assert weeks["week"].max() == demand["week"].max()
+
+
+# --- what was wanted ----------------------------------------------------------------------------------------
+
+
+ORDER_SCHEMA = {**SCHEMA, "order_id": pl.Int64, "customer": pl.String, "currency": pl.String}
+
+
+def orders(*rows: tuple) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=ORDER_SCHEMA, orient="row")
+
+
+def test_without_movements_and_orders_units_are_those_sold():
+    demand = weekly_demand(lines(sale(MONDAY, quantity=2), sale(after(13))))
+
+    assert demand["units"].to_list() == demand["units_sold"].to_list() == [2, 1]
+    assert demand.select("units_lost", "days_out_of_stock", "units_bulk", "units_cancelled").sum().row(0) == (
+        0,
+        0,
+        0,
+        0,
+    )
+
+
+def test_a_week_of_an_empty_shelf_is_marked_and_not_read_as_no_demand():
+    panel = lines(*(sale(after(7 * n), quantity=3) for n in (0, 1, 2, 4)))
+    moves = [(0, "opening", 9), *((7 * n, "sale", -3) for n in (0, 1, 2)), (21, "receipt", 9), (28, "sale", -3)]
+    stock = pl.DataFrame(
+        [("BAG", after(d), kind, n) for d, kind, n in moves], schema=["sku", "day", "kind", "quantity"], orient="row"
+    )
+    demand = weekly_demand(panel, last_day=after(34), movements=stock)
+
+    assert demand["units_sold"].to_list() == [3, 3, 3, 0, 3]
+    assert demand["days_out_of_stock"].to_list() == [0, 0, 6, 1, 0]
+    assert demand["units"][2] > 3
+    assert 0 < demand["units"][3] < 3
+
+
+def test_days_before_the_first_sale_are_not_lost():
+    stock = pl.DataFrame({"sku": ["BAG", "BAG"], "day": [MONDAY, after(3)], "quantity": [0, 5]})
+    demand = weekly_demand(lines(sale(after(5))), last_day=after(6), movements=stock)
+
+    assert demand.select("days_out_of_stock", "units_lost").row(0) == (0, 0.0)
+
+
+def test_an_order_taken_back_at_once_was_never_demand_and_one_returned_later_was():
+    panel = orders(
+        (after(5), "BAG", "goods", 4, 400, 1, "ANN", "EUR"),
+        (after(6), "BAG", "goods", 1, 100, 2, "EVE", "EUR"),
+        (after(7), "BAG", "goods", -4, -400, 1, "ANN", "EUR"),
+        (after(20), "BAG", "goods", -1, -100, 3, "EVE", "EUR"),
+    )
+    demand = weekly_demand(panel)
+
+    assert demand["units_sold"].to_list() == [5, 0, 0]
+    assert demand["units_returned"].to_list() == [0, 4, 1]
+    assert demand["units_cancelled"].to_list() == [4, 0, 0]
+    assert demand["units_returned_of_week"].to_list() == [5, 0, 0]
+    assert demand["units"].to_list() == [1, 0, 0]
+
+
+def test_as_of_tells_what_was_known_then_and_may_be_later_than_the_last_day():
+    panel = orders(
+        (after(6), "BAG", "goods", 2, 200, 1, "ANN", "EUR"),
+        (after(20), "BAG", "goods", -1, -100, 1, "ANN", "EUR"),
+    )
+
+    def returned(**days: date) -> list[int]:
+        return weekly_demand(panel, **days)["units_returned_of_week"].to_list()
+
+    assert returned(as_of=after(13)) == returned(last_day=after(13)) == [0, 0]
+    assert returned(last_day=after(13), as_of=after(20)) == [1, 0]
+    assert returned() == [1, 0, 0]
+
+
+def test_prices_are_net_of_the_orders_discount_in_one_currency_and_kept_until_the_next_sale():
+    panel = orders(
+        (MONDAY, "BAG", "goods", 1, 1000, 1, None, "EUR"),
+        (MONDAY, "BELT", "goods", 1, 1000, 1, None, "EUR"),
+        (MONDAY, None, "discount", 1, -400, 1, None, "EUR"),
+        (after(15), "BAG", "goods", 1, 999_999, 2, None, "JPY"),
+        (after(16), "BAG", "goods", 2, 2200, 3, None, "EUR"),
+    )
+    bag = weekly_demand(panel, last_day=after(27)).filter(sku="BAG")
+
+    assert bag["price"].to_list() == [800, 800, 1100, 1100]
+    assert bag["discount"].to_list() == [0.2, None, 0.0, None]
+    assert weekly_demand(panel, last_day=after(27), currency="JPY")["price"][2] == 999_999
+
+
+def test_planted_stock_out_weeks_are_marked_and_their_lost_units_estimated():
+    panel = demo_panel()
+    demand = weekly_demand(panel.transactions, movements=panel.movements)
+    planted = panel.truth["stock_out"]
+    mondays = [date.fromisoformat(day) for day in planted["lost_week_mondays"]]
+    rows = demand.filter(pl.col("sku") == planted["sku"])
+
+    empty = rows.filter(pl.col("week").is_in(mondays))
+    assert empty["days_out_of_stock"].to_list() == [7] * len(mondays)
+    assert empty["units_sold"].sum() == 0
+    assert (empty["units"] > 0).all()
+    assert rows["units_lost"].sum() == pytest.approx(planted["lost_units"], rel=0.5)
+    others = demand.filter(pl.col("sku") != planted["sku"], pl.col("days_out_of_stock") > 0)
+    assert set(others["sku"]) <= set(panel.truth["other_empty_days"])
+    assert others["days_out_of_stock"].sum() <= sum(panel.truth["other_empty_days"].values())
+
+
+def test_what_was_known_of_the_maison_at_a_day_is_found_again_later():
+    panel = demo_panel()
+    now = weekly_demand(panel.transactions, movements=panel.movements)
+    for day in (date(2025, 3, 30), date(2026, 4, 5)):
+        then = weekly_demand(
+            panel.transactions.filter(pl.col("day") <= day), movements=panel.movements.filter(pl.col("day") <= day)
+        )
+        assert weekly_demand(panel.transactions, movements=panel.movements, as_of=day).equals(then)
+        again = now.join(then.select("sku", "week"), on=["sku", "week"], how="semi")
+        returned = pl.col("units_returned_of_week")
+        assert again.drop("units_returned_of_week").equals(then.drop("units_returned_of_week"))
+        assert (again.select(returned).to_series() >= then.select(returned).to_series()).all()
+
+
+order_lines = st.builds(
+    lambda day, sku, quantity, order, customer: (day, sku, "goods", quantity, quantity * 100, order, customer, "EUR"),
+    st.integers(0, 100).map(after),
+    st.sampled_from(["BAG", "BELT"]),
+    st.integers(-6, 40).filter(bool),
+    st.integers(1, 30),
+    st.sampled_from(["ANN", "EVE", None]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(order_lines, min_size=1, max_size=40), st.integers(6, 100))
+def test_weeks_over_for_two_days_are_final_but_for_what_comes_back(rows: list[tuple], days: int):
+    panel = orders(*rows)
+    then = weekly_demand(panel, as_of=after(days))
+    final = then.filter(pl.col("week") + timedelta(days=8) <= after(days)).drop("units_returned_of_week")
+    now = weekly_demand(panel).drop("units_returned_of_week")
+
+    assert now.join(final.select("sku", "week"), on=["sku", "week"], how="semi").equals(final)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(order_lines, max_size=40))
+def test_units_are_sold_less_cancelled_less_bulk_and_never_negative(rows: list[tuple]):
+    demand = weekly_demand(orders(*rows))
+
+    assert (demand["units"] >= 0).all()
+    made = demand["units_sold"] - demand["units_cancelled"] - demand["units_bulk"] + demand["units_lost"]
+    assert (made - demand["units"]).abs().sum() == pytest.approx(0)
+    assert (demand["units_returned_of_week"] <= demand["units_sold"]).all()
