@@ -209,8 +209,8 @@ def test_as_of_tells_what_was_known_then_and_may_be_later_than_the_last_day():
         (after(20), "BAG", "goods", -1, -100, 1, "ANN", "EUR"),
     )
 
-    def returned(**days: date) -> list[int]:
-        return weekly_demand(panel, **days)["units_returned_of_week"].to_list()
+    def returned(last_day: date | None = None, as_of: date | None = None) -> list[int]:
+        return weekly_demand(panel, last_day, as_of=as_of)["units_returned_of_week"].to_list()
 
     assert returned(as_of=after(13)) == returned(last_day=after(13)) == [0, 0]
     assert returned(last_day=after(13), as_of=after(20)) == [1, 0]

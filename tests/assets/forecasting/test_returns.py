@@ -107,7 +107,7 @@ def test_returns_of_the_invented_maison_are_linked_to_the_orders_they_name():
     assert set(known["link"]) == {"original"}
     assert known["quantity"].sum() == -lines.filter(pl.col("quantity") < 0)["quantity"].sum()
     told = inferred.filter(link="customer")
-    assert told["quantity"].sum() > 0.5 * known["quantity"].sum()
+    assert told.height > 0.5 * known.height
     right = told.join(known, on=["sku", "returned_on", "sold_on", "sale_order"], how="semi").height
     assert right > 0.95 * told.height
 
