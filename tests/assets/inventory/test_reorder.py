@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.inventory.reorder import REORDER_SCHEMA, ReorderPolicy, reorder_plan
+from assets.inventory.reorder import REORDER_SCHEMA, Known, ReorderPolicy, reorder_plan, whole_lots
 
 MONDAY = date(2026, 3, 2)
 Z80 = NormalDist().inv_cdf(0.9)
@@ -99,7 +99,8 @@ def test_what_is_on_order_counts_towards_the_position_but_not_the_cover():
     assert line["recommended_quantity"] == 0
     assert line["weeks_of_cover"] == pytest.approx(4 / 7)
     assert (
-        line["reason"] == "Position 15 (4 available, 11 on order) is above the reorder point of 14: nothing to order."
+        line["reason"] == "Nothing to order: 4 available and 11 on order are above the reorder point of 14 "
+        "(14.0 expected in a lead time of 14 days, safety stock 0 for 95% cycle service)."
     )
 
 
@@ -114,7 +115,10 @@ def test_an_order_is_rounded_up_to_whole_lots():
 
     assert line["order_up_to"] - 3 == 18
     assert line["recommended_quantity"] == 24
-    assert line["reason"].endswith("order up to 21 in lots of 12.")
+    assert line["reason"] == (
+        "Order 24 (lots of 12): 3 available and 0 on order are not above the reorder point of 14 "
+        "(14.0 expected in a lead time of 14 days, safety stock 0 for 95% cycle service), and fill up to 21."
+    )
 
 
 def test_rounding_up_adds_no_unit_for_the_dust_of_adding_days():
@@ -174,7 +178,7 @@ def test_a_missing_lead_time_is_assumed_and_the_reason_says_so():
     line = plan_of(0, lead=None, policy=ReorderPolicy(default_lead_time_days=21))
 
     assert (line["lead_time_days"], line["reorder_point"]) == (21, 21)
-    assert line["reason"].endswith("No lead time is set: 21 days assumed.")
+    assert line["reason"].endswith("; no lead time is set: 21 days assumed.")
 
 
 def test_a_sku_that_no_longer_sells_is_not_bought():
@@ -182,7 +186,7 @@ def test_a_sku_that_no_longer_sells_is_not_bought():
 
     assert line["recommended_quantity"] == 0
     assert line["weeks_of_cover"] is None
-    assert line["reason"].endswith("is at the order-up-to level of 0: nothing to order.")
+    assert line["reason"].endswith("are at the order-up-to level of 0.")
 
 
 def test_safety_stock_without_any_forecast_sale_is_named_as_such():
@@ -322,3 +326,80 @@ def test_the_levels_stand_in_order_and_do_not_depend_on_the_stock(available: int
 @given(units, terms)
 def test_a_sku_that_nobody_counted_is_never_ordered(available: int, sku: dict[str, Any]):
     assert plan_of(available, counted=False, **sku)["recommended_quantity"] is None
+
+
+def known_of(**frames: dict[str, Any]) -> Known:
+    return Known(
+        **{name: pl.DataFrame({"sku": ["BAG"], **{c: [v] for c, v in of.items()}}) for name, of in frames.items()}
+    )
+
+
+def plan_with(known: Known, available: int = 0, policy: ReorderPolicy | None = None, **more: Any) -> dict[str, Any]:
+    sigma, lots = more.get("sigma", 0.0), more.get("lots")
+    frames = (levels(("BAG", available, True)), forecast(sigma=sigma), catalog(("BAG", 14, lots, None)), on_order())
+    return reorder_plan(*frames, policy, as_of=MONDAY, known=known).row(0, named=True)
+
+
+def test_safety_stock_is_of_the_forecasts_error_over_the_interval_and_of_lead_times_that_vary():
+    errors = known_of(errors={"variance": 16.0}, lead_times={"lead_time_mean": 14.0, "lead_time_sd": 3.0})
+    line = plan_with(errors, sigma=50.0)
+
+    assert line["protection_sigma"] == pytest.approx(5.0), (
+        "4 units of the forecast, 1 a day for 3 days of the lead time"
+    )
+    assert line["safety_stock"] == ceil(Z95 * 5.0)
+    assert line["sigma_weekly"] == pytest.approx(4.0 / sqrt(3))
+    assert "a lead time of 14 ± 3 days" in line["reason"]
+
+
+def test_a_sku_is_served_as_its_class_says():
+    line = plan_with(known_of(service={"sku_class": "A-high", "service_level": 0.97}), sigma=4.0)
+
+    assert line["safety_stock"] == ceil(NormalDist().inv_cdf(0.97) * 4.0 * sqrt(3))
+    assert (line["sku_class"], line["service_level"]) == ("A-high", 0.97)
+    assert "for 97% cycle service, class A-high" in line["reason"]
+
+
+def test_a_fill_rate_needs_less_stock_than_the_same_share_of_cycles():
+    by_cycle = plan_with(Known(), sigma=4.0)
+    by_fill = plan_with(Known(), sigma=4.0, policy=ReorderPolicy(target="fill"), lots=100)
+
+    assert 0 <= by_fill["safety_stock"] < by_cycle["safety_stock"]
+
+
+@pytest.mark.parametrize(
+    ("needs", "least", "pack", "ordered"), [(1, 10, 4, 12), (13, 10, 4, 16), (13, 10, None, 20), (0, 9, 4, 0)]
+)
+def test_packs_are_whole_and_the_minimum_is_kept(needs: int, least: int, pack: int | None, ordered: int):
+    line = plan_with(
+        known_of(packs={"pack_size": pack, "order_quantity": None}), available=14 - max(needs - 7, 0), lots=least
+    )
+
+    assert whole_lots(needs, least, pack) == ordered
+    assert line["recommended_quantity"] == whole_lots(line["needed_quantity"], least, pack)
+
+
+def test_a_fixed_quantity_is_ordered_as_often_as_lifts_the_position_above_the_reorder_point():
+    fixed = known_of(packs={"pack_size": None, "order_quantity": 5})
+
+    assert plan_with(fixed, available=14)["recommended_quantity"] == 5
+    assert plan_with(fixed, available=2)["recommended_quantity"] == 15
+    assert plan_with(fixed, available=15)["recommended_quantity"] == 0
+    assert plan_with(fixed, available=2)["reason"].startswith("Order 15 (5 at a time): 2 available")
+
+
+def test_the_projection_counts_what_arrives_on_its_day_and_what_is_overdue_at_the_next_review():
+    def projected(*orders: tuple[int, date | None]) -> tuple[Any, Any]:
+        rows = [("BAG", units, due) for units, due in orders]
+        coming = pl.DataFrame(
+            rows, schema={"sku": pl.String, "on_order": pl.Int64, "expected_on": pl.Date}, orient="row"
+        )
+        frames = (levels(("BAG", 10, True)), forecast(), catalog(("BAG", 14, None, None)), coming)
+        line = reorder_plan(*frames, as_of=MONDAY).row(0, named=True)
+        return line["arriving_in_time"], line["projected_stockout_on"]
+
+    assert projected() == (0, MONDAY + timedelta(days=9))
+    assert projected((20, MONDAY + timedelta(days=9))) == (20, MONDAY + timedelta(days=29))
+    assert projected((20, MONDAY + timedelta(days=12))) == (20, MONDAY + timedelta(days=9))
+    assert projected((20, MONDAY + timedelta(days=40)))[0] == 0
+    assert projected((200, None)) == projected((200, MONDAY - timedelta(days=3))) == (200, None)
