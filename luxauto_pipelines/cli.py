@@ -280,6 +280,8 @@ def main() -> None:
     from assets.finance.rules import InvalidEvent
     from assets.ingestion.mapping import MappingError
     from assets.inventory import availability
+    from assets.inventory.buying.policies import InvalidPolicy
+    from assets.inventory.simulation.setting import SimulationError
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
     from luxauto_pipelines.workflows.spec import InvalidWorkflow
@@ -315,6 +317,7 @@ def main() -> None:
         FraudReviewError,
         InvalidChart,
         InvalidEvent,
+        InvalidPolicy,
         InvalidRule,
         InvalidStockKeeping,
         InvalidWorkflow,
@@ -331,6 +334,7 @@ def main() -> None:
         RefreshFailed,
         ReportError,
         SettingsError,
+        SimulationError,
         StatementError,
         StoreError,
         TakenReference,

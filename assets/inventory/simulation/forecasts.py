@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from assets.inventory.buying.policies import Floats
-from assets.inventory.simulation.setting import DAYS, SimulationError
+from assets.inventory.simulation.setting import DAYS, Panel, SimulationError
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 QUANTILES = tuple(f"q{level:g}" for level in LEVELS)
@@ -73,6 +73,24 @@ def forecasts_of(rows: pl.DataFrame, skus: Sequence[str], model: str | None = No
     quantiles = np.full((*shape, len(LEVELS)), np.nan)
     quantiles[at] = np.maximum.accumulate(rows.select(QUANTILES).cast(pl.Float64).to_numpy(), axis=1)
     return Forecasts(tuple(cutoffs.to_list()), mean, quantiles)
+
+
+def weekly_rows(panel: Panel) -> pl.DataFrame:
+    """The demand of whole weeks, as models read it: unique_id, ds (Monday), y; sorted, without a hole."""
+    begin = -panel.first_day.weekday() % DAYS // panel.step_days
+    width = DAYS // panel.step_days
+    weeks = (panel.demand.shape[1] - begin) // width
+    units = panel.demand[:, begin : begin + weeks * width].reshape(len(panel.skus), weeks, width).sum(axis=2)
+    first = panel.day_of(begin)
+    days = [first + timedelta(DAYS * week) for week in range(weeks)]
+    return pl.DataFrame(
+        {
+            "unique_id": np.repeat(np.array(panel.skus, dtype=object), weeks),
+            "ds": days * len(panel.skus),
+            "y": units.ravel().astype(np.float64),
+        },
+        schema={"unique_id": pl.String, "ds": pl.Date, "y": pl.Float64},
+    )
 
 
 def _of_one_model(rows: pl.DataFrame, model: str | None) -> pl.DataFrame:

@@ -4,8 +4,8 @@ Here: these values, their checks, and how they are read from a table or from wor
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date, timedelta
 
 import numpy as np
@@ -52,15 +52,18 @@ class Costs:
             raise SimulationError("the cost 'price' is above 0")
 
     @classmethod
-    def of(cls, given: dict[str, float]) -> "Costs":
+    def of(cls, given: Mapping[str, float | None]) -> "Costs":
         """By name. Raises SimulationError for a name that is none."""
         known = [one.name for one in fields(cls)]
         for name, value in given.items():
             if name not in known:
                 raise SimulationError(f"{name!r} is no cost: give {', '.join(known)}")
-            if isinstance(value, bool) or not isinstance(value, int | float | None):
-                raise SimulationError(f"the cost {name!r} is a number, not {value!r}")
-        return cls(**given)
+            if value is None and name != "salvage":
+                raise SimulationError(f"the cost {name!r} has no number")
+        return cls(**dict(given))  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, float | None]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
