@@ -13,6 +13,7 @@ from luxauto_pipelines import (
     cli_bookkeeping,
     cli_channels,
     cli_finance,
+    cli_forecast,
     cli_fraud,
     cli_fx,
     cli_gateway,
@@ -38,6 +39,7 @@ cli_finance.app.add_typer(cli_bookkeeping.app)
 cli_finance.app.add_typer(cli_purchases.app)
 cli_finance.app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_finance.app, name="finance")
+app.add_typer(cli_forecast.app, name="forecast")
 app.add_typer(cli_fraud.app, name="fraud")
 app.add_typer(cli_channels.app, name="channel")
 app.add_typer(cli_fx.app, name="fx")
@@ -278,6 +280,7 @@ def main() -> None:
     from assets.finance.payouts.frames import StatementError
     from assets.finance.reports.model import ReportError
     from assets.finance.rules import InvalidEvent
+    from assets.forecasting.panel import InvalidPanel
     from assets.ingestion.mapping import MappingError
     from assets.inventory import availability
     from assets.inventory.buying.policies import InvalidPolicy
@@ -317,6 +320,7 @@ def main() -> None:
         FraudReviewError,
         InvalidChart,
         InvalidEvent,
+        InvalidPanel,
         InvalidPolicy,
         InvalidRule,
         InvalidStockKeeping,
