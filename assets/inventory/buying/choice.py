@@ -302,7 +302,7 @@ def _fill(ladders: Sequence[_Ladder], limits: Limits, without: set[str]) -> list
         at = offered[1]
         # What there is only so much of has become less since it was offered.
         now = best(at)
-        if now == offered:
+        if now is not None and now == offered:
             used = ladders[at].units[now[2]] - ladders[at].units[taken[at]]
             left = [room - of[at] * used for (of, _), room in zip(uses, left, strict=True)]
             taken[at] = now[2]
