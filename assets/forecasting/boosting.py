@@ -114,7 +114,7 @@ def _sample(
         old = age >= _LEAST_WEEKS * week
         for step in range(min(horizon, panel.periods - at)):
             units = some.y[:, at + step]
-            rows = _with_step(features, panel, at, step)[old]
+            rows = _with_step(features, some, at, step)[old]
             parts.append((rows, (units / level)[old], np.sqrt(level[old]), np.full(int(old.sum()), number)))
     if not parts:
         return np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)

@@ -27,7 +27,7 @@ NO_HISTORY = "no_history"
 BOOSTING_SHARE = 0.9
 """Of the ensemble's quantiles; the rest are those of the members."""
 MEDIAN_SHARE = 0.8
-"""Of the ensemble's mean; the rest is the members' mean."""
+"""Of the ensemble's mean where a series always sells; the rest is the members' mean. See `_median_share`."""
 LEAST_WEEKS = 12
 """Weeks before an origin without which nothing is made from it."""
 _LOOK_BACK = 3
@@ -105,12 +105,12 @@ class Forecaster:
         }
 
     def _served(self, cutoff: int, said: dict[str, Floats], chosen: Champions, classes: NDArray[np.int64]) -> Forecast:
-        of_members = (1 - MEDIAN_SHARE) * self._point(cutoff, MEMBERS)
+        share = _median_share(self.panel.until(cutoff))
         points = {
             PROPHET: self._point(cutoff, (PROPHET,)),
             STATISTICAL: self._point(cutoff, OF_STATISTICAL),
             BOOSTING: said[BOOSTING][..., _MEDIAN],
-            ENSEMBLE: MEDIAN_SHARE * said[ENSEMBLE][..., _MEDIAN] + of_members,
+            ENSEMBLE: share * said[ENSEMBLE][..., _MEDIAN] + (1 - share) * self._point(cutoff, MEMBERS),
         }
         half = (np.arange(self.horizon) >= (self.horizon + 1) // 2).astype(int)
         models = chosen.names[:, half].astype(object)
@@ -179,3 +179,14 @@ class Forecaster:
             model = boosting.train(seen, self.horizon, seed=self._seed)
             self._boosted[cutoff] = None if model is None else model.quantiles(seen, self.horizon)
         return self._boosted[cutoff]
+
+
+def _median_share(panel: Panel) -> Floats:
+    """How much of a series' mean is taken from the median, (series, 1): none where half of the periods sell nothing.
+
+    The median is steadier than any mean, but of what seldom sells it is zero, and no order can be placed by it.
+    """
+    window = panel.y[:, -conformal.LEVEL_WEEKS * panel.freq.week :]
+    known = np.isfinite(window)
+    idle = (known & (window == 0)).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return MEDIAN_SHARE * np.maximum(1 - 2 * idle, 0.0)[:, None]

@@ -48,7 +48,8 @@ def year_ago_index(y: Floats, horizon: int, week: int) -> Floats | None:
     if len(rows) < _LEAST_SERIES:
         return None
     relative = np.minimum(rows / np.maximum(rows.mean(axis=1, where=np.isfinite(rows)), 1e-9)[:, None], _MOST_RELATIVE)
-    of_all = relative.mean(axis=0)
+    # Days by the week around them: the weekdays are in the forecasts already.
+    of_all = np.convolve(relative.mean(axis=0), np.ones(week) / week, mode="same")
     base = of_all[begin : periods - year].mean()
     # Past a year ahead, that year again.
     same = periods - year + np.arange(horizon) % year
