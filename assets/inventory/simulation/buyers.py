@@ -144,8 +144,8 @@ class _Outlook:
     """The newest forecast from a day on, over an interval, and how wrong earlier ones of the same length were.
 
     weekly: units a week, SKUs × weeks; offset: days of its first week that are over. mean, scale: units over the interval, and
-    the spread of the forecast's quantiles. scores: errors of earlier forecasts in such spreads, origins × SKUs, and with each
-    lead time's length, leads × origins × SKUs.
+    the spread of the forecast's quantiles. errors, scales: of earlier forecasts, origins × SKUs. scores_by_lead: errors with
+    each lead time's length, in such spreads, leads × origins × SKUs. Where an item had not begun, 0, 0 and NaN.
     """
 
     weekly: Floats
@@ -153,7 +153,8 @@ class _Outlook:
     mean: Floats
     scale: Floats
     classes: NDArray[np.str_]
-    scores: Floats
+    errors: Floats
+    scales: Floats
     scores_by_lead: Floats
     lead_weights: Floats
     lead_sd_weeks: float
@@ -173,19 +174,20 @@ class _Outlook:
             weekly, variance = mean[-1], of_weeks[-1]
             offset = float((seen.day - forecasts.first_day(len(forecasts.cutoffs) - 1)).days)
         leads, weights = _few_leads(terms.lead_times)
-        no_scores = np.empty((0, len(usual))), np.empty((len(leads), 0, len(usual)))
-        scores = no_scores
+        none = np.empty((0, len(usual)))
+        judged = none, none, np.empty((len(leads), 0, len(usual)))
         if forecasts is not None and forecasts.cutoffs:
             lengths = np.minimum(leads + terms.review_days, days) if seen.days_left else leads + terms.review_days
-            scores = _scores(seen, forecasts, mean, of_weeks, days, lengths)
+            judged = _judged(seen, forecasts, mean, of_weeks, days, lengths)
         return cls(
             weekly=weekly,
             offset=offset,
             mean=_over(weekly, offset, days),
             scale=_scale(_over(weekly, offset, days), _over(variance, offset, days)),
             classes=demand_classes(seen.weeks()),
-            scores=scores[0],
-            scores_by_lead=scores[1],
+            errors=judged[0],
+            scales=judged[1],
+            scores_by_lead=judged[2],
             lead_weights=weights,
             lead_sd_weeks=terms.lead_times.sd / DAYS,
             weeks=days / DAYS,
@@ -196,38 +198,43 @@ class _Outlook:
         from scipy.special import ndtri
 
         z = ndtri(level)
-        if len(self.scores) < _LEAST_ORIGINS:
+        if len(self.errors) < _LEAST_ORIGINS:
             return z * protection_sigma(self.scale, self.mean / self.weeks, self.lead_sd_weeks)
         by_error = z * protection_sigma(self._own_sigma(), self.mean / self.weeks, self.lead_sd_weeks)
         if not pooled.any():
             return by_error
-        by_class = np.zeros(level.shape)
+        by_class = by_error.copy()
         for name in CLASSES:
             members = self.classes == name
-            if members.any():
-                scores = self.scores_by_lead[:, :, members]
-                weights = np.broadcast_to(self.lead_weights[:, None, None], scores.shape)
+            scores = self.scores_by_lead[:, :, members]
+            judged = np.isfinite(scores)
+            if judged.any():
+                weights = np.broadcast_to(self.lead_weights[:, None, None], scores.shape)[judged]
                 levels, where = np.unique(level[:, members], return_inverse=True)
-                quantiles = conformal_quantile(scores, levels, weights)[where].reshape(-1, int(members.sum()))
+                quantiles = conformal_quantile(scores[judged], levels, weights)[where].reshape(-1, int(members.sum()))
                 by_class[:, members] = quantiles * self.scale[members]
         return np.where(pooled, by_class, by_error)
 
     def _own_sigma(self) -> Floats:
-        squares = self.scores**2
-        of_class = np.zeros(len(self.mean))
+        """The scale, times how many of it errors were: its own, weighed against the class's.
+
+        Sums over sums, as scores of forecasts next to nothing would drown all others in a mean of scores.
+        """
+        own, spread = (self.errors**2).sum(axis=0), (self.scales**2).sum(axis=0)
+        weight = POOLED_WINDOWS / len(self.errors)
+        of_class = np.ones(len(self.mean))
         for name in CLASSES:
             members = self.classes == name
-            if members.any():
-                of_class[members] = squares[:, members].mean()
-        windows = len(squares)
-        mean = (squares.sum(axis=0) + POOLED_WINDOWS * of_class) / (windows + POOLED_WINDOWS)
-        return self.scale * np.sqrt(mean)
+            if spread[members].any():
+                of_class[members] = own[members].sum() / spread[members].sum()
+        known = np.maximum((1 + weight) * spread, _LEAST_SCALE**2)
+        return self.scale * np.sqrt(np.where(spread > 0, (own + weight * of_class * spread) / known, of_class))
 
 
-def _scores(
+def _judged(
     seen: Seen, forecasts: Forecasts, mean: Floats, variance: Floats, days: float, lengths: Floats
-) -> tuple[Floats, Floats]:
-    """Errors of the forecasts whose intervals are over, in spreads: over `days`, and over each of `lengths`."""
+) -> tuple[Floats, Floats, Floats]:
+    """Of the forecasts whose intervals are over: errors and scales over `days`, and scores over each of `lengths`."""
     total: Floats = np.zeros((len(seen.history), seen.history.shape[1] + 1))
     np.cumsum(seen.history, axis=1, out=total[:, 1:])
     first = seen.day.toordinal() - seen.history.shape[1] * seen.step_days
@@ -237,12 +244,14 @@ def _scores(
     begins = begins[over]
     expected = _over(mean[over], 0, days)
     scale = _scale(expected, _over(variance[over], 0, days))
+    # Before its first sale an item was none to buy, and a forecast of it is not judged.
+    begun = _at(total, begins / seen.step_days) > 0
 
     def actual(length: float) -> Floats:
         return _at(total, (begins + length) / seen.step_days) - _at(total, begins / seen.step_days)
 
     by_lead = [(actual(float(length)) - expected) / scale for length in lengths]
-    return (actual(days) - expected) / scale, np.stack(by_lead)
+    return (actual(days) - expected) * begun, scale * begun, np.where(begun, np.stack(by_lead), np.nan)
 
 
 def _at(total: Floats, steps: Floats) -> Floats:

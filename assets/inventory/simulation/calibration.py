@@ -18,7 +18,7 @@ from assets.inventory.simulation.setting import Scenario, weekly_units
 SERVICE_LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 _FACTORS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0)
 _WINDOWS = (RECENT_WEEKS, 26)
-_LOTS = (0.0, 0.5, 1.0, 1.5)
+_LOTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _FIXED_LEVELS = 24
 
 

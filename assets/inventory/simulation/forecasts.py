@@ -76,7 +76,7 @@ def forecasts_of(rows: pl.DataFrame, skus: Sequence[str], model: str | None = No
 
 
 def weekly_rows(panel: Panel) -> pl.DataFrame:
-    """The demand of whole weeks, as models read it: unique_id, ds (Monday), y; sorted, without a hole."""
+    """The demand of whole weeks, as models read it: unique_id, ds (Monday), y; sorted, each from its first sale on."""
     begin = -panel.first_day.weekday() % DAYS // panel.step_days
     width = DAYS // panel.step_days
     weeks = (panel.demand.shape[1] - begin) // width
@@ -90,7 +90,7 @@ def weekly_rows(panel: Panel) -> pl.DataFrame:
             "y": units.ravel().astype(np.float64),
         },
         schema={"unique_id": pl.String, "ds": pl.Date, "y": pl.Float64},
-    )
+    ).filter(pl.col("y").cum_sum().over("unique_id") > 0)
 
 
 def _of_one_model(rows: pl.DataFrame, model: str | None) -> pl.DataFrame:
