@@ -14,8 +14,8 @@ from assets.finance import report_checks as finance_report_checks
 from assets.forecasting import assets as forecasting
 from assets.forecasting import checks as forecasting_checks
 from assets.inventory import assets as inventory
+from assets.inventory import buying_assets, channel_checks, retail_assets, retail_checks, valuation_checks
 from assets.inventory import channel_assets as channels
-from assets.inventory import channel_checks, retail_assets, retail_checks, valuation_checks
 from assets.inventory import checks as inventory_checks
 from assets.inventory import valuation_assets as valuation
 from luxauto_pipelines.jobs import JOBS
@@ -36,6 +36,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
                 channels,
                 valuation,
                 retail_assets,
+                buying_assets,
                 finance,
                 fx_assets,
                 finance_reports,

@@ -51,6 +51,10 @@ nightly_forecast = dg.define_asset_job(
         "demand_forecast",
         "forecast_accuracy",
         "reorder_plan",
+        "transfer_plan",
+        "markdown_plan",
+        "open_to_buy",
+        "supplier_lead_times",
         "executive_report",
     )
     - _LEVELS_AND_MOVEMENTS,

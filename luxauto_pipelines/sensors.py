@@ -4,10 +4,12 @@ import json
 
 import dagster as dg
 
+from assets.inventory.buying.ahead import AHEAD
 from assets.inventory.levels import low_stock
 from luxauto_pipelines.channel_sensors import build_channel_sensors
 from luxauto_pipelines.jobs import replenishment
 from resources.settings import Settings
+from resources.store.alerts import unresolved_ids
 from resources.store.brand_store import BrandStore
 from resources.store.stock import raise_alerts, read_levels, stock_version
 
@@ -25,7 +27,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         name="low_stock_sensor",
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=running,
-        description="When a SKU falls to its reorder point, raise an alert and start the replenishment job, once.",
+        description="When a SKU falls to its reorder point, or an alert looks ahead, start the replenishment job, once.",
     )
     def low_stock_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
         return evaluate(context.cursor, store)
@@ -53,22 +55,26 @@ def evaluate(cursor: str | None, store: BrandStore) -> dg.SensorResult:
     """One tick: bring the alerts up to date and request one run for those that are newer than the cursor.
 
     An alert is a row with an id before any run is asked for, so that a tick which is repeated asks for the same run key,
-    and a SKU that stays low asks for none.
+    and a SKU that stays low asks for none. Alerts that look ahead are raised by runs; one that a replenishment raised itself
+    is attended to by that run.
     """
     seen = json.loads(cursor) if cursor else {"version": None, "alert": 0}
     with store.read() as (connection, brand):
         version = stock_version(connection, brand)
-        if version == seen["version"]:
+        ahead = unresolved_ids(connection, brand, AHEAD)
+        if version == seen["version"] and max(ahead, default=0) <= seen["alert"]:
             return dg.SensorResult(skip_reason="no stock has moved", cursor=cursor)
         low = low_stock(read_levels(connection, brand))
     with store.write() as (connection, brand):
-        alerts = raise_alerts(connection, brand, low)
-    fresh = [alert for alert in alerts if alert > seen["alert"]]
-    newest = max([*alerts, seen["alert"]])
-    new_cursor = json.dumps({"version": version, "alert": newest})
+        levels = raise_alerts(connection, brand, low)
+    alerts = sorted([*levels, *ahead])
+    fresh = [alert for alert in alerts if alert > seen["alert"] and not ahead.get(alert, {}).get("attended")]
+    new_cursor = json.dumps({"version": version, "alert": max([*alerts, seen["alert"]])})
     if not fresh:
         return dg.SensorResult(skip_reason=f"{len(alerts)} alerts, none of them new", cursor=new_cursor)
-    request = dg.RunRequest(run_key=f"low-stock-{newest}", tags={"luxauto/alerts": ",".join(map(str, fresh[:20]))})
+    newest = fresh[-1]
+    key = f"{'ahead' if newest in ahead else 'low-stock'}-{newest}"
+    request = dg.RunRequest(run_key=key, tags={"luxauto/alerts": ",".join(map(str, fresh[:20]))})
     return dg.SensorResult(run_requests=[request], cursor=new_cursor)
 
 

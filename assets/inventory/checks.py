@@ -85,9 +85,11 @@ plan_is_possible = sql_check(
     "quantities_can_be_ordered",
     """
     SELECT sku, recommended_quantity, min_order_quantity, available, on_order, reason FROM reorder_plan
-    WHERE recommended_quantity < 0 OR recommended_quantity % greatest(coalesce(min_order_quantity, 1), 1) <> 0
+    WHERE recommended_quantity < 0
+       OR recommended_quantity % greatest(coalesce(pack_size, min_order_quantity, 1), 1) <> 0
+       OR (recommended_quantity > 0 AND recommended_quantity < min_order_quantity)
     """,
-    "Recommended quantities are whole packs and not negative.",
+    "Recommended quantities are whole packs, no smaller than the minimum and not negative.",
 )
 
 orders_are_positive = sql_check(
@@ -95,6 +97,40 @@ orders_are_positive = sql_check(
     "quantities_are_positive",
     "SELECT number, sku, quantity, received_quantity FROM purchase_orders WHERE quantity <= 0 OR received_quantity < 0",
     "Every purchase order line orders something.",
+)
+
+lead_times_are_days = sql_check(
+    "supplier_lead_times",
+    "lead_times_are_days",
+    "SELECT * FROM supplier_lead_times WHERE lead_time_mean < 0 OR lead_time_sd < 0 OR lead_time_p50 > lead_time_p90",
+    "No lead time is negative, and its quantiles rise.",
+)
+
+transfers_are_possible = sql_check(
+    "transfer_plan",
+    "moves_between_two_places",
+    "SELECT * FROM transfer_plan WHERE quantity <= 0 OR source = target",
+    "Every transfer moves units from one place to another.",
+)
+
+markdowns_are_sound = sql_check(
+    "markdown_plan",
+    "recovers_no_less_than_the_full_price",
+    """
+    SELECT * FROM markdown_plan
+    WHERE excess_units <= 0 OR price_step < 0 OR price_step >= 1 OR recovery_minor < full_price_minor
+    """,
+    "A step is suggested only where more than the full price is expected to be recovered.",
+)
+
+open_to_buy_adds_up = sql_check(
+    "open_to_buy",
+    "adds_up",
+    """
+    SELECT * FROM open_to_buy WHERE open_to_buy_minor <> planned_sales_minor + planned_markdowns_minor
+        + planned_end_stock_minor - opening_stock_minor - arriving_minor
+    """,
+    "Open to buy is planned sales, markdowns and end stock, less what is there and what arrives.",
 )
 
 CHECKS = [
@@ -105,4 +141,8 @@ CHECKS = [
     alerts_are_single,
     plan_is_possible,
     orders_are_positive,
+    lead_times_are_days,
+    transfers_are_possible,
+    markdowns_are_sound,
+    open_to_buy_adds_up,
 ]

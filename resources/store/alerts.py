@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.store.bulk import insert_row, run
+from resources.store.bulk import as_json, fetch, insert_row, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -75,6 +75,13 @@ def resolve_alert(connection: "Connection", brand: int, kind: str, subject: str,
         WHERE brand_id = :brand AND kind = :kind AND subject = :subject AND status <> 'resolved'
     """
     run(connection, statement, {"now": datetime.now(UTC), "by": by, "brand": brand, "kind": kind, "subject": subject})
+
+
+def unresolved_ids(connection: "Connection", brand: int, kinds: tuple[str, ...]) -> dict[int, dict[str, Any]]:
+    """Details of the unresolved alerts of these kinds, by id."""
+    named = ", ".join(f"'{kind}'" for kind in kinds)
+    query = f"SELECT id, details FROM alerts WHERE brand_id = :brand AND status <> 'resolved' AND kind IN ({named}) ORDER BY id"
+    return {number: as_json(details) for number, details in fetch(connection, query, {"brand": brand})}
 
 
 def list_alerts(

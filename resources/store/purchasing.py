@@ -120,6 +120,14 @@ def deliveries(connection: "Connection", brand: int) -> pl.DataFrame:
     return read_frame(connection, query, DELIVERIES, {"brand": brand})
 
 
+def order_quantities(connection: "Connection", brand: int) -> pl.DataFrame:
+    """Units that a person orders at a time, of the SKUs that have such a number: sku, order_quantity."""
+    query = """
+        SELECT sku, reorder_quantity FROM skus WHERE brand_id = :brand AND reorder_quantity > 0 ORDER BY sku
+    """
+    return read_frame(connection, query, {"sku": TEXT, "order_quantity": INT}, {"brand": brand})
+
+
 def draft_orders(
     connection: "Connection",
     brand: int,

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+import polars as pl
 import pytest
 
+from assets.inventory.buying.ahead import AHEAD, WANTED
 from assets.inventory.levels import low_stock
 from luxauto_pipelines.ingest import ingest_reference
 from luxauto_pipelines.sensors import INTERVAL_SECONDS, build_sensors, evaluate
@@ -189,3 +191,43 @@ def test_the_sensor_hands_its_cursor_and_the_store_to_the_tick(warehouse: Wareho
     assert len(run_keys(first)) == 1
     context = dg.build_sensor_context(cursor=first.cursor, resources={"store": warehouse.books})
     assert skipped(cast("dg.SensorResult", sensor(context))) == "no stock has moved"
+
+
+def look_ahead(warehouse: Warehouse, **details: Any) -> int:
+    """An alert that a run has raised because of what is coming. Its id."""
+    wanted = pl.DataFrame({"sku": ["BAG"], "kind": ["stock_out_ahead"], "details": [json.dumps(details)]})
+    with warehouse.books.write() as (connection, brand):
+        (alert,) = raise_alerts(connection, brand, wanted, AHEAD)
+    return alert
+
+
+def test_an_alert_that_looks_ahead_asks_for_one_run_though_no_stock_has_moved(warehouse: Warehouse) -> None:
+    warehouse.count("BAG", 50)
+    cursor = warehouse.tick(None).cursor
+    alert = look_ahead(warehouse, available=50)
+    asked = warehouse.tick(cursor)
+    assert run_keys(asked) == run_keys(warehouse.tick(cursor)) == [f"ahead-{alert}"]
+    assert skipped(warehouse.tick(asked.cursor)) == "no stock has moved"
+    assert look_ahead(warehouse, available=49) == alert
+    assert skipped(warehouse.tick(asked.cursor)) == "no stock has moved"
+
+
+def test_what_a_replenishment_has_seen_itself_asks_for_no_second_one(warehouse: Warehouse) -> None:
+    warehouse.count("BAG", 50)
+    cursor = warehouse.tick(None).cursor
+    look_ahead(warehouse, available=50, attended=True)
+    seen = warehouse.tick(cursor)
+    assert skipped(seen) == "1 alerts, none of them new"
+    look_ahead(warehouse, available=49)
+    assert skipped(warehouse.tick(seen.cursor)) == "no stock has moved"
+
+
+def test_an_alert_that_is_over_is_resolved_and_the_next_one_asks_again(warehouse: Warehouse) -> None:
+    warehouse.count("BAG", 50)
+    first = look_ahead(warehouse)
+    cursor = warehouse.tick(None).cursor
+    with warehouse.books.write() as (connection, brand):
+        assert raise_alerts(connection, brand, pl.DataFrame(schema=WANTED), AHEAD) == []
+    second = look_ahead(warehouse)
+    assert second > first
+    assert run_keys(warehouse.tick(cursor)) == [f"ahead-{second}"]
