@@ -21,6 +21,7 @@ from luxauto_pipelines import (
     cli_purchases,
     cli_reconcile,
     cli_replenish,
+    cli_replenish_plan,
     cli_stock_keeping,
     cli_valuation,
     cli_vault,
@@ -46,6 +47,7 @@ app.add_typer(cli_fx.app, name="fx")
 cli_inventory.app.add_typer(cli_stock_keeping.app)
 cli_inventory.app.add_typer(cli_valuation.app)
 app.add_typer(cli_inventory.app, name="inventory")
+cli_replenish.app.add_typer(cli_replenish_plan.app)
 app.add_typer(cli_replenish.app, name="replenish")
 app.add_typer(cli_workflow.app, name="workflow")
 app.add_typer(cli_vault.app, name="vault")
@@ -284,6 +286,7 @@ def main() -> None:
     from assets.ingestion.mapping import MappingError
     from assets.inventory import availability
     from assets.inventory.buying.policies import InvalidPolicy
+    from assets.inventory.buying.settings import BuyingError
     from assets.inventory.simulation.setting import SimulationError
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
@@ -303,6 +306,7 @@ def main() -> None:
     from resources.store.ledger import LedgerError
     from resources.store.locks import Busy
     from resources.store.periods import CannotClose, PeriodClosed
+    from resources.store.purchasing import PurchaseOrderError
     from resources.store.reconciliation import ReconciliationError
     from resources.store.reservations import NotEnough, TakenReference, UnknownReservation
     from resources.store.stock_keeping import InvalidStockKeeping
@@ -313,6 +317,7 @@ def main() -> None:
     known = (
         AgentError,
         Busy,
+        BuyingError,
         CardDataRefused,
         CannotClose,
         ChannelError,
@@ -334,6 +339,7 @@ def main() -> None:
         OutboundFailed,
         OutboundRefused,
         PeriodClosed,
+        PurchaseOrderError,
         ReconciliationError,
         RefreshFailed,
         ReportError,

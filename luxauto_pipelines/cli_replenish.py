@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from assets.inventory.simulation.forecasts import Forecasts
     from assets.inventory.simulation.setting import Costs, Panel
 
-app = typer.Typer(help="Buy stock: try a policy on the past.", no_args_is_help=True)
+app = typer.Typer(help="Buy stock: plan orders, approve and receive them, try a policy on the past.", no_args_is_help=True)
 
 _HORIZON = 8
 # Forecasts before the weeks on which settings are chosen, so that their errors are known there.
@@ -33,7 +33,7 @@ _KEEP = ("keep", "none")
 
 @app.callback()
 def _replenish() -> None:
-    """Buy stock: try a policy on the past."""
+    """Buy stock: plan orders, approve and receive them, try a policy on the past."""
 
 
 @app.command()
