@@ -3,6 +3,7 @@
 Belongs here: a single text. Does not belong here: fields and documents (`card_data`), or what to do about what is found.
 
 A card number is 13 to 19 digits, perhaps in groups, that begin as an issuer's do and pass the Luhn check (ISO/IEC 7812-1).
+One of 13, which only old cards of Visa have, counts in one piece or in regular groups: order numbers have as many digits.
 Not taken for one are barcodes (GTIN-13 and -14 with a right check digit), UUIDs and hexadecimal hashes, IBANs, the order
 numbers of Amazon, telephone numbers and decimal fractions.
 """
@@ -13,6 +14,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 from urllib.parse import unquote
 
 REDACTED = "[card data]"
@@ -21,6 +23,8 @@ SHORTEST = 13
 _SEPARATORS = r"[\s\-._/]{0,3}"
 _MAYBE = re.compile(rf"[0-9](?:{_SEPARATORS}[0-9]){{12,}}")
 _GROUP = re.compile(r"[0-9]+")
+# Of a number of 13, as it is printed: 4-3-3-3, 4-4-5, 4-4-4-1.
+_LARGEST_GROUP = 5
 # Anything else, such as the comma of a file's row, may stand between groups as they are printed on cards.
 _ODD = r"([^0-9A-Za-z]{1,5})"
 _PRINTED = re.compile(
@@ -205,9 +209,21 @@ def _last_group(text: str, groups: list[tuple[int, int]], first: int) -> int | N
         digits += text[slice(*groups[last])]
         if len(digits) > 19:
             return None
-        if len(digits) >= SHORTEST and is_card_number(digits) and not (first == last and _is_barcode(digits)):
+        if len(digits) < SHORTEST or not is_card_number(digits) or (first == last and _is_barcode(digits)):
+            continue
+        if len(digits) > SHORTEST or _is_regular(text, groups[first : last + 1]):
             return last
     return None
+
+
+def _is_regular(text: str, groups: list[tuple[int, int]]) -> bool:
+    """Whether digits are in one piece, or in groups small, alike but for the first or last, one mark between."""
+    if len(groups) == 1:
+        return True
+    sizes = [end - start for start, end in groups]
+    between = {text[end:start] for (_, end), (start, _) in pairwise(groups)}
+    alike = len(set(sizes[1:])) == 1 or len(set(sizes[:-1])) == 1
+    return alike and max(sizes) <= _LARGEST_GROUP and len(between) == 1
 
 
 def _digits(text: str) -> str:

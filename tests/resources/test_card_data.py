@@ -57,6 +57,30 @@ def test_a_card_number_in_groups_is_found(separator: str) -> None:
     assert "1111" not in redact(number)
 
 
+@pytest.mark.parametrize("sizes", [(4, 3, 3, 3), (4, 4, 5), (4, 4, 4, 1), (1, 3, 3, 3, 3), (3, 3, 3, 4), (1,) * 13])
+@pytest.mark.parametrize("separator", [" ", "-", "."])
+def test_an_old_number_of_13_digits_is_found_in_regular_groups(sizes: tuple[int, ...], separator: str) -> None:
+    digits = iter(CARDS["visa of 13"])
+    number = separator.join("".join(next(digits) for _ in range(size)) for size in sizes)
+    assert redact(f"card {number} please") == f"card {REDACTED} please"
+
+
+@pytest.mark.parametrize("sizes", [(9, 4), (4, 9), (6, 7), (8, 5), (1, 12), (4, 2, 7), (2, 4, 4, 3)])
+def test_13_digits_in_other_groups_are_some_other_number(sizes: tuple[int, ...]) -> None:
+    digits = iter(CARDS["visa of 13"])
+    number = "-".join("".join(next(digits) for _ in range(size)) for size in sizes)
+    assert find_card_data(f"B-{number}") is None
+    assert find_card_data("412345678-1234") is None
+
+
+@pytest.mark.parametrize("separator", [" ", "-"])
+@pytest.mark.parametrize("name", [name for name in CARDS if name != "visa of 13"])
+def test_longer_numbers_are_found_in_any_two_groups(name: str, separator: str) -> None:
+    number = CARDS[name]
+    for place in range(1, len(number)):
+        assert find_card_data(f"card {number[:place]}{separator}{number[place:]}") == ""
+
+
 @pytest.mark.parametrize("digits", ["４１１１１１１１１１１１１１１１", "٤١١١١١١١١١١١١١١١"])
 def test_digits_of_other_scripts_are_digits(digits: str) -> None:
     assert find_card_data(digits) == ""

@@ -67,6 +67,8 @@ SOURCES: dict[str, tuple[Callable[[random.Random], Any], float]] = {
         0.0,
     ),
     "telephone numbers": (lambda r: f"+{r.randrange(10**10, 10**13)}", 0.0),
+    "orders of a run and a number": (lambda r: f"B-{r.randrange(10**8, 10**9)}-{r.randrange(1, 10**6)}", 0.005),
+    "orders of a run and four digits": (lambda r: f"B-{r.randrange(10**8, 10**9)}-{r.randrange(10**3, 10**4)}", 0.0),
     "invoices": (lambda r: f"INV-2026-{r.randrange(10**6):06}", 0.0),
     "amounts": (lambda r: f"{r.randrange(10**9) / 100:,.2f}", 0.0),
 }
