@@ -16,9 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import accumulate, pairwise
-from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 from assets.inventory.buying.policies import in_lots
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST_BLOCKS = 40
 AS_PLANNED, MILP, IN_TIME, GREEDY = "as planned", "milp", "milp, cut short", "greedy"
@@ -108,15 +112,16 @@ def choose(offers: Sequence[Offer], limits: Limits, *, seconds: float = 10.0) ->
 
 def expected_profit(offer: Offer, quantity: int) -> float:
     """What so many units are expected to earn until the next order arrives, in the common currency's minor units."""
-    return (
-        offer.rate * sum(_unit_value(offer, nth) for nth in range(1, quantity + 1)) if offer.margin is not None else 0.0
-    )
+    return 0.0 if offer.margin is None else offer.rate * float(_unit_values(offer, quantity).sum())
 
 
-def _unit_value(offer: Offer, nth: int) -> float:
-    """Of the nth further unit, in minor units of the offer's currency."""
-    there = offer.position + nth - 0.5
-    sold = 1 - NormalDist(offer.mean, offer.sigma).cdf(there) if offer.sigma > 0 else float(offer.mean > there)
+def _unit_values(offer: Offer, quantity: int) -> "NDArray[np.float64]":
+    """Of each further unit, in minor units of the offer's currency."""
+    import numpy as np
+    from scipy.special import ndtr
+
+    there = offer.position + np.arange(quantity) + 0.5
+    sold = ndtr((offer.mean - there) / offer.sigma) if offer.sigma > 0 else (offer.mean > there).astype(np.float64)
     return (offer.margin or 0) * sold - offer.holding * (1 - sold)
 
 
@@ -152,10 +157,8 @@ class _Ladder:
         while sum(blocks) < offer.quantity:
             blocks.append(min(step, offer.quantity - sum(blocks)))
         units = tuple(accumulate(blocks, initial=0))
-        values = tuple(
-            offer.rate * sum(_unit_value(offer, nth) for nth in range(low + 1, high + 1))
-            for low, high in pairwise(units)
-        )
+        each = _unit_values(offer, offer.quantity)
+        values = tuple(offer.rate * float(each[low:high].sum()) for low, high in pairwise(units))
         return cls(offer, tuple(blocks), values, units, tuple(accumulate(values, initial=0.0)))
 
     @property
