@@ -39,9 +39,10 @@ def available(server: Server, sku: str) -> int:
 
 
 def alerts(server: Server) -> list[dict[str, Any]]:
+    """Those of what is low now. The run that they start may add one that looks ahead, which it attends to itself."""
     books = server.installation.books()
     with books.read() as (connection, brand):
-        found = read_alerts(connection, brand).to_dicts()
+        found = read_alerts(connection, brand).filter(pl.col("kind") == "low_stock").to_dicts()
     books.store.close()
     return found
 
@@ -79,7 +80,7 @@ def test_stock_that_falls_below_its_reorder_point_is_ordered_once(server: Server
         lambda: found if len(found := ticks_after(server, newest)) >= 2 else None,
     )
     reasons = [tick["skipReason"] for tick in later]
-    assert "1 alerts, none of them new" in reasons, reasons
+    assert any(reason and reason.endswith("alerts, none of them new") for reason in reasons), reasons
     assert {tick["status"] for tick in server.ticks(SENSOR)} == {"SKIPPED", "SUCCESS"}
     assert [found["runId"] for found in requested_runs(server)] == [run["runId"]]
     assert [found["alert_id"] for found in alerts(server)] == [alert["alert_id"]]
