@@ -18,6 +18,7 @@ from benchmarks import (
     ledger,
     publication,
     report,
+    simulation,
     statements,
     valuation,
     vendor_calls,
@@ -44,6 +45,7 @@ class Name(StrEnum):
     vendor_calls = "vendor-calls"
     fraud = "fraud"
     ledger = "ledger"
+    simulation = "simulation"
     statements = "statements"
 
 
@@ -58,6 +60,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.vendor_calls: vendor_calls.run,
     Name.fraud: fraud.run,
     Name.ledger: ledger.run,
+    Name.simulation: simulation.run,
     Name.statements: statements.run,
 }
 

@@ -5,7 +5,7 @@ Belongs here: arguments and tables. Does not belong here: policies (`assets/inve
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from assets.inventory.simulation.forecasts import Forecasts
     from assets.inventory.simulation.setting import Costs, Panel
 
-app = typer.Typer(help="Buy stock: plan orders, approve and receive them, try a policy on the past.", no_args_is_help=True)
+app = typer.Typer(
+    help="Buy stock: plan orders, approve and receive them, try a policy on the past.", no_args_is_help=True
+)
 
 _HORIZON = 8
 # Forecasts before the weeks on which settings are chosen, so that their errors are known there.
@@ -123,7 +125,9 @@ def simulate(
         known = None
         if FORECAST in wanted:
             bar.update(task, description="forecasts", advance=1)
-            known = _forecasts(forecasts, model, panel, first, end, past_weeks)
+            known = _forecasts(
+                forecasts, model, panel, (first, end), past_weeks, lambda words: bar.update(task, description=words)
+            )
         results, by_sku = compare(
             panel, first, end, plan, wanted, known, lambda stage: bar.update(task, description=stage, advance=1)
         )
@@ -186,7 +190,12 @@ def _read(file: Path) -> "pl.DataFrame":
 
 
 def _forecasts(
-    file: Path | None, model: str | None, panel: "Panel", begin: date, end: date, past_weeks: int
+    file: Path | None,
+    model: str | None,
+    panel: "Panel",
+    replayed: tuple[date, date],
+    past_weeks: int,
+    tell: Callable[[str], None],
 ) -> "Forecasts":
     """Those of a file, else forecasts that are made now, each of the weeks before it alone."""
     from assets.inventory.simulation.comparison import past_begin
@@ -196,11 +205,19 @@ def _forecasts(
         return forecasts_of(_read(file), panel.skus, model)
     from assets.forecasting.evaluate import rolling_forecasts
 
+    begin, end = replayed
     weekly = weekly_rows(panel)
     first = past_begin(panel, begin, past_weeks) - timedelta(7 * _WEEKS_OF_ERRORS)
     mondays = sorted(weekly["ds"].unique())[_LEAST_WEEKS_TO_FORECAST - 1 :]
     cutoffs = [monday for monday in mondays if first <= monday and monday + timedelta(7) < end]
-    return forecasts_of(rolling_forecasts(weekly, freq="W-MON", horizon=_HORIZON, cutoffs=cutoffs), panel.skus, model)
+    made = rolling_forecasts(
+        weekly,
+        freq="W-MON",
+        horizon=_HORIZON,
+        cutoffs=cutoffs,
+        progress=lambda done, total: tell(f"forecasts: {done} of {total} weeks"),
+    )
+    return forecasts_of(made, panel.skus, model)
 
 
 def _costs(text: str) -> "Costs":
