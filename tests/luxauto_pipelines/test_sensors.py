@@ -16,6 +16,7 @@ import pytest
 
 from assets.inventory.buying.ahead import AHEAD, WANTED
 from assets.inventory.levels import low_stock
+from luxauto_pipelines.agents.finance_inventory.state import status
 from luxauto_pipelines.ingest import ingest_reference
 from luxauto_pipelines.sensors import INTERVAL_SECONDS, build_sensors, evaluate
 from resources.settings import load_settings
@@ -231,3 +232,12 @@ def test_an_alert_that_is_over_is_resolved_and_the_next_one_asks_again(warehouse
     second = look_ahead(warehouse)
     assert second > first
     assert run_keys(warehouse.tick(cursor)) == [f"ahead-{second}"]
+
+
+def test_alerts_that_look_ahead_are_among_those_that_the_status_counts(warehouse: Warehouse) -> None:
+    warehouse.count("BAG", 50)
+    look_ahead(warehouse)
+    assert status(warehouse.books)["alerts"] == {"active_alerts": 1, "total_alerts": 1}
+    with warehouse.books.write() as (connection, brand):
+        raise_alerts(connection, brand, pl.DataFrame(schema=WANTED), AHEAD)
+    assert status(warehouse.books)["alerts"] == {"active_alerts": 0, "total_alerts": 1}
