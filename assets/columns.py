@@ -9,6 +9,26 @@ import dagster as dg
 import polars as pl
 
 GLOSSARY: dict[str, str] = {
+    "shard": "Which SKUs are forecast together",
+    "demand_class": "Kind of demand: smooth, erratic, intermittent or lumpy",
+    "locked": "Whether it is the origin that nothing which was chosen has seen",
+    "cutoff": "Monday of the last week that was known",
+    "snapshot": "Name of just the history that it was made of",
+    "hierarchy_level": "Level of the hierarchy: brand, category, product or sku",
+    "node": "Name within its level",
+    "base_mean": "Mean before the levels were made to add up",
+    "scale": "Mean squared change from week to week",
+    "units_lost": "Units that were wanted while the shelf was empty, estimated",
+    "days_out_of_stock": "Days of the week without stock",
+    "units_bulk": "Units of bulk orders beyond the usual",
+    "units_cancelled": "Units of orders that were taken back whole",
+    "units_returned_of_week": "Of the units sold in the week, those that came back, whenever they did",
+    "price": "Middle net price of one unit in the week, in minor units of the brand's main currency",
+    "q0.025": "Units a week that demand stays below with 2.5 %",
+    "q0.1": "Units a week that demand stays below with 10 %",
+    "q0.5": "Units a week that demand stays below with 50 %",
+    "q0.9": "Units a week that demand stays below with 90 %",
+    "q0.975": "Units a week that demand stays below with 97.5 %",
     "age_days": "Days since its own day",
     "source": "Where it comes from: of a rate who quoted it, of a transfer the location",
     "target": "Location that the units go to",
@@ -270,11 +290,15 @@ GLOSSARY: dict[str, str] = {
 _TYPES = {pl.Int64: "integer", pl.Float64: "float", pl.String: "string", pl.Boolean: "boolean", pl.Date: "date"}
 
 
-def table_schema(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:
-    """Dagster's table schema with the glossary's words. Raises KeyError for a column that nobody has described."""
+def table_schema(schema: Mapping[str, pl.DataType], words: Mapping[str, str] | None = None) -> dg.TableSchema:
+    """Dagster's table schema with the glossary's words, or those in `words` where a name means something else.
+
+    Raises KeyError for a column that nobody has described.
+    """
+    said = {**GLOSSARY, **(words or {})}
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, _TYPES.get(type(dtype), "timestamp"), description=GLOSSARY[name])
+            dg.TableColumn(name, _TYPES.get(type(dtype), "timestamp"), description=said[name])
             for name, dtype in schema.items()
         ]
     )

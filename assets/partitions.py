@@ -1,9 +1,10 @@
-"""The partitions that assets share: a day of the brand's books, and a connected channel."""
+"""The partitions that assets share: a day of the brand's books, a connected channel, a shard of the SKUs."""
 
 from collections.abc import Iterable
 
 import dagster as dg
 
+from assets.forecasting.shards import KEYS
 from resources.settings import load_settings
 
 
@@ -16,6 +17,8 @@ def _daily() -> dg.DailyPartitionsDefinition:
 DAILY = _daily()
 CHANNELS = dg.DynamicPartitionsDefinition(name="channels")
 """The names of connected channels."""
+SHARDS = dg.StaticPartitionsDefinition(KEYS)
+"""SKUs that are forecast together."""
 
 
 def day_range(context: dg.AssetExecutionContext) -> tuple[str, str]:

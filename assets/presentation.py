@@ -17,14 +17,24 @@ TEAMS = {"inventory": "team:inventory", "finance": "team:finance", "forecasting"
 Group = Literal["inventory", "finance", "forecasting"]
 
 
-def asset_options(group: Group, schema: Mapping[str, pl.DataType], *, kinds: set[str], **metadata: Any) -> Any:
-    """What every asset of a group declares in the same way: group, owner, kinds, columns, and that a range is one run."""
+def asset_options(
+    group: Group,
+    schema: Mapping[str, pl.DataType],
+    *,
+    kinds: set[str],
+    words: Mapping[str, str] | None = None,
+    **metadata: Any,
+) -> Any:
+    """What every asset of a group declares in the same way: group, owner, kinds, columns, and that a range is one run.
+
+    `words` are of columns that mean something else here than in the glossary.
+    """
     return {
         "group_name": group,
         "owners": [TEAMS[group]],
         "kinds": {"polars", *kinds},
         "tags": {"domain": group},
-        "metadata": {"dagster/column_schema": table_schema(schema), **metadata},
+        "metadata": {"dagster/column_schema": table_schema(schema, words), **metadata},
         "backfill_policy": dg.BackfillPolicy.single_run(),
     }
 

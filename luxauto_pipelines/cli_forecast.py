@@ -4,6 +4,7 @@ Belongs here: arguments and tables. Does not belong here: how anything is foreca
 """
 
 import io
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +79,42 @@ def evaluate(
     say(f"{found.series:,} series, {found.overall.rows:,} forecasts scored, {found.cpu_seconds:.1f} CPU seconds.")
     if out is not None:
         say(f"{out}: {found.forecasts.height:,} forecasts.")
+
+
+@app.command()
+def show(
+    sku: Annotated[str, typer.Argument(help="A SKU, or an item id of a channel.", show_default=False)],
+    days: Annotated[int, typer.Option(min=1, max=365, help="How many days from today on.")] = 91,
+    format: FormatOption = Format.table,
+) -> None:
+    """What is forecast for a SKU by week: expected units, the 80 % interval, who says so, and how good that was.
+
+    It is read from the last refresh; an item that is newer is forecast at once by items like it.
+    """
+    from luxauto_pipelines.agents.finance_inventory.demand import forecast_of
+    from luxauto_pipelines.instance import reload
+
+    found = forecast_of(reload(), sku, days)
+    if format is Format.json:
+        print_json(found)
+        return
+    weeks: dict[str, list[float]] = {}
+    for day in found["daily"]:
+        monday = date.fromisoformat(day["date"])
+        week = weeks.setdefault(str(monday - timedelta(days=monday.weekday())), [0.0, 0.0, 0.0])
+        for n, name in enumerate(("mean", "lower", "upper")):
+            week[n] += day[name]
+    rows = [[week, *(f"{value:.1f}" for value in values)] for week, values in weeks.items()]
+    print_table(f"{found['sku']}: {found['model']}", ["week of", "expected", "80 % from", "to"], rows)
+    if found["predicted_demand"] is not None:
+        interval = found["confidence_interval"]
+        say(
+            f"{found['predicted_demand']:.1f} units in {days} days ({interval['lower']:.1f} to {interval['upper']:.1f})."
+        )
+    say(found["reason"])
+    if found["recommended_order_quantity"]:
+        say(f"The plan recommends to order {found['recommended_order_quantity']}.")
+        say(f"Next: luxauto replenish plan --sku {found['sku']}")
 
 
 def _read(file: Path) -> "pl.DataFrame":

@@ -5,6 +5,7 @@ import dagster as dg
 from resources.store.brand_store import BrandStore
 
 DAILY_ASSETS = ("transactions", "stock_movements", "movement_costs", "ledger", "financial_report")
+SHARDED_ASSETS = ("demand_history", "demand_forecast", "forecast_backtest")
 CHANNEL_ASSETS = ("channel_orders", "channel_listings", "stock_drift", "published_stock")
 CHANNEL_TAG = "luxauto/channel"
 
@@ -47,9 +48,8 @@ nightly_forecast = dg.define_asset_job(
         "markdown_effect",
         "stock_turns",
         "stock_alerts",
-        "demand_history",
-        "demand_forecast",
         "forecast_accuracy",
+        "forecast_hierarchy",
         "reorder_plan",
         "transfer_plan",
         "markdown_plan",
@@ -58,8 +58,14 @@ nightly_forecast = dg.define_asset_job(
         "executive_report",
     )
     - _LEVELS_AND_MOVEMENTS,
-    description="Forecast demand, plan the orders and write the reports over all closed days.",
+    description="Plan the orders and write the reports over all closed days.",
     tags={"luxauto/job": "nightly_forecast"},
+)
+demand_forecasting = dg.define_asset_job(
+    "demand_forecasting",
+    selection=dg.AssetSelection.assets(*SHARDED_ASSETS),
+    description="Read demand off the books and forecast it, a shard of the SKUs a partition.",
+    tags={"luxauto/job": "demand_forecasting"},
 )
 replenishment = dg.define_asset_job(
     "replenishment",
@@ -198,6 +204,7 @@ def reconcile_payouts() -> None:
 
 JOBS = [
     daily_close,
+    demand_forecasting,
     nightly_forecast,
     replenishment,
     freshness,

@@ -18,8 +18,9 @@ from typing import TextIO
 
 import polars as pl
 
+from assets.forecasting.shards import KEYS
 from luxauto_pipelines.instance import MODULE, child_environment
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, SHARDED_ASSETS
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings, open_books
 from resources.store.brand_store import BrandStore
@@ -114,9 +115,9 @@ def days_behind(books: BrandStore) -> int:
 def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
     """Materialize a plan by `dagster asset materialize`, in processes of its own. Returns the path of their log.
 
-    Three runs one after the other: what the days are valued with, the days, what is read off them. In one run with a range
-    Dagster would plan every asset for every day. `progress(step, done, total)` is told of every step that ends. Raises
-    RefreshFailed; what is downstream of a failed run is not begun.
+    Four runs one after the other: what the days are valued with, the days, the shards that are forecast, what is read off
+    them. In one run with a range Dagster would plan every asset for every partition. `progress(step, done, total)` is told of
+    every step that ends. Raises RefreshFailed; what is downstream of a failed run is not begun.
     """
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,8 +142,9 @@ def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
 def _stages(wanted: Plan) -> list[list[str]]:
     values = [name for name in wanted.assets if name in VALUE_ASSETS]
     days = [name for name in wanted.assets if name in DAILY_ASSETS]
-    rest = [name for name in wanted.assets if name not in values + days]
-    return [stage for stage in (values, days, rest) if stage]
+    shards = [name for name in wanted.assets if name in SHARDED_ASSETS]
+    rest = [name for name in wanted.assets if name not in values + days + shards]
+    return [stage for stage in (values, days, shards, rest) if stage]
 
 
 def _materialize(
@@ -152,6 +154,8 @@ def _materialize(
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(assets)]
     if set(assets) & set(DAILY_ASSETS):
         command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
+    if set(assets) & set(SHARDED_ASSETS):
+        command += ["--partition-range", f"{KEYS[0]}...{KEYS[-1]}"]
     failed: list[str] = []
     process = subprocess.Popen(
         command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

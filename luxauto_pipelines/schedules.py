@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from assets.forecasting.shards import KEYS
 from assets.partitions import keep_channels
 from luxauto_pipelines.jobs import (
     CHANNEL_TAG,
     channel_sync,
     daily_close,
+    demand_forecasting,
     freshness,
     month_end,
     nightly_forecast,
@@ -57,6 +59,22 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         return requests or dg.SkipReason("no channel is connected")
 
     @dg.schedule(
+        job=demand_forecasting,
+        cron_schedule="0 3 * * *",
+        execution_timezone=zone,
+        default_status=running,
+        name="demand_forecasting_schedule",
+        description="At three, after the close: demand and its forecast, all shards in one run.",
+    )
+    def forecast_every_shard(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        night = context.scheduled_execution_time.strftime("%Y-%m-%d")
+        shards = {
+            "dagster/asset_partition_range_start": KEYS[0],
+            "dagster/asset_partition_range_end": KEYS[-1],
+        }
+        return dg.RunRequest(night, tags=shards)
+
+    @dg.schedule(
         job=month_end,
         cron_schedule="0 4 3 * *",
         execution_timezone=zone,
@@ -74,6 +92,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
 
     return [
         close_yesterday,
+        forecast_every_shard,
         sync_every_channel,
         revalue_last_month,
         dg.ScheduleDefinition(
@@ -90,7 +109,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             cron_schedule="30 3 * * *",
             execution_timezone=zone,
             default_status=running,
-            description="At half past three, after the close: forecasts, plan and reports.",
+            description="At half past three, after the forecast: the plan of orders, and reports.",
         ),
         dg.ScheduleDefinition(
             name="freshness_schedule",

@@ -61,7 +61,17 @@ class Lake:
         return f"{self.folder(asset)}/{quote(partition, safe=' -_.+')}{SUFFIX}"
 
     def write(self, asset: str, frame: pl.DataFrame, partition: str = UNPARTITIONED) -> str:
-        """Replace one file at once and whole: a killed writer leaves the old one. Returns its path."""
+        """Replace one file at once and whole: a killed writer leaves the old one. Returns its path.
+
+        An asset that was not cut before, and is now, loses the file of before: its rows would count twice.
+        """
+        path = self._written(asset, frame, partition)
+        whole = self.path(asset, UNPARTITIONED)
+        if partition != UNPARTITIONED and self.filesystem.exists(whole):
+            self.filesystem.rm_file(whole)
+        return path
+
+    def _written(self, asset: str, frame: pl.DataFrame, partition: str) -> str:
         path = self.path(asset, partition)
         if not self.is_local:
             # An object store shows an object only when all of it has arrived.

@@ -79,7 +79,6 @@ class Settings(BaseModel):
     lake_url: str
     brand: str = Field(default=DEFAULT_BRAND, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     automation: bool = Field(default=False, description="Schedules and sensors start switched on.")
-    prophet_skus: int = Field(default=300, ge=0, description="How many of the biggest SKUs get a Prophet model.")
     agents: tuple[str, ...] = Field(default=(), description="Modules with a list AGENTS of further agents.")
     retention: Retention = Field(default=Retention())
     brands: dict[str, BrandSettings] = Field(default_factory=dict)
@@ -101,7 +100,6 @@ class Settings(BaseModel):
 _VARIABLES = {
     "brand": "LUXAUTO_BRAND",
     "automation": "LUXAUTO_AUTOMATION",
-    "prophet_skus": "LUXAUTO_PROPHET_SKUS",
     "lake_url": "LUXAUTO_LAKE_URL",
     "database_url": "DATABASE_URL",
 }

@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 VARIABLES = (
     "LUXAUTO_BRAND",
     "LUXAUTO_AUTOMATION",
-    "LUXAUTO_PROPHET_SKUS",
     "LUXAUTO_LAKE_URL",
     "DATABASE_URL",
     "DAGSTER_HOME",

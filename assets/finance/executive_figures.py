@@ -12,7 +12,7 @@ from assets.finance.accounts import CLEARING
 from assets.finance.executive import ExecutiveReport, build_report
 from assets.finance.money import exponent
 from assets.finance.statements import cash_by_month
-from assets.forecasting.forecast import total_fan
+from assets.forecasting.totals import total_fan
 
 SLOW_WEEKS = 26
 RECENT_WEEKS = 13

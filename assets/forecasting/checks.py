@@ -66,14 +66,92 @@ history_has_no_holes = sql_check(
     "Every SKU has each week from its first sale on once, and no negative units.",
 )
 
-one_model_is_chosen = sql_check(
-    "forecast_accuracy",
-    "one_model_is_chosen",
+nothing_explodes = sql_check(
+    "demand_forecast",
+    "is_no_explosion",
     """
-    SELECT sku, sum(CASE WHEN chosen THEN 1 ELSE 0 END) AS chosen FROM forecast_accuracy GROUP BY sku
-    HAVING sum(CASE WHEN chosen THEN 1 ELSE 0 END) <> 1
+    WITH best AS (
+        SELECT sku, max(total) AS most FROM (
+            SELECT sku, sum(units) OVER (PARTITION BY sku ORDER BY week ROWS BETWEEN 12 PRECEDING AND CURRENT ROW) AS total
+            FROM demand_history WHERE week > (SELECT max(week) FROM demand_history) - INTERVAL 52 WEEK
+        ) GROUP BY sku
+    )
+    SELECT f.sku, sum(f.mean) AS forecast, most AS best_of_last_year FROM demand_forecast f JOIN best USING (sku)
+    WHERE f.model <> 'launch_curve' GROUP BY f.sku, most HAVING sum(f.mean) > 3 * most + 13
     """,
-    "Each SKU is forecast by one model.",
+    "No SKU is forecast more than three times the best stretch of that length of the last year, and a unit a week.",
 )
 
-CHECKS = [forecast_suite, history_has_no_holes, one_model_is_chosen]
+is_current = sql_check(
+    "demand_forecast",
+    "follows_the_history",
+    """
+    SELECT (SELECT min(week) FROM demand_forecast) AS first_forecast, (SELECT max(week) FROM demand_history) AS last_known
+    WHERE first_forecast <> last_known + INTERVAL 7 DAY
+    """,
+    "The first week that is forecast is the one after the last that is known.",
+    blocking=False,
+)
+
+_LOCKED = """
+    SELECT count(*) AS weeks, avg(CASE WHEN units BETWEEN "q0.1" AND "q0.9" THEN 1.0 ELSE 0.0 END) AS coverage,
+           sum(mean - units) / nullif(sum(units), 0) AS bias
+    FROM forecast_backtest WHERE locked
+"""
+
+coverage_holds = sql_check(
+    "forecast_backtest",
+    "intervals_hold",
+    f"SELECT * FROM ({_LOCKED}) WHERE weeks >= 400 AND coverage NOT BETWEEN 0.70 AND 0.92",
+    "On the newest weeks that nothing has seen, the 80 % interval held 70 to 92 % of the time.",
+    blocking=False,
+)
+
+bias_is_small = sql_check(
+    "forecast_backtest",
+    "bias_is_small",
+    f"SELECT * FROM ({_LOCKED}) WHERE weeks >= 400 AND abs(bias) > 0.35",
+    "On the newest weeks that nothing has seen, the forecast of all SKUs is off by 35 % at most.",
+    blocking=False,
+)
+
+one_locked_origin = sql_check(
+    "forecast_backtest",
+    "one_origin_is_locked",
+    """
+    SELECT shard, count(DISTINCT cutoff) FILTER (locked) AS locked FROM forecast_backtest GROUP BY shard
+    HAVING count(DISTINCT cutoff) FILTER (locked) <> 1
+       OR max(cutoff) FILTER (locked) < max(cutoff) FILTER (NOT locked)
+    """,
+    "The newest origin of a shard, and no other, is kept from whatever is chosen.",
+)
+
+said_once = sql_check(
+    "forecast_accuracy",
+    "said_once",
+    "SELECT cutoff, sku, week, count(*) AS rows FROM forecast_accuracy GROUP BY ALL HAVING count(*) > 1",
+    "What was said of a SKU's week at a time is kept once.",
+)
+
+levels_add_up = sql_check(
+    "forecast_hierarchy",
+    "levels_add_up",
+    """
+    WITH totals AS (SELECT hierarchy_level, week, sum(mean) AS total FROM forecast_hierarchy GROUP BY ALL)
+    SELECT week, min(total) AS least, max(total) AS most FROM totals GROUP BY week
+    HAVING max(total) - min(total) > 1e-6 * greatest(max(total), 1)
+    """,
+    "SKUs, products and categories each sum to the brand.",
+)
+
+CHECKS = [
+    forecast_suite,
+    history_has_no_holes,
+    nothing_explodes,
+    is_current,
+    coverage_holds,
+    bias_is_small,
+    one_locked_origin,
+    said_once,
+    levels_add_up,
+]

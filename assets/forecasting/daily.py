@@ -1,24 +1,16 @@
 """From weeks to days: a SKU's weekly forecast spread over the days that it sells on, and carried past its last week.
 
-Here: arithmetic on weeks and days. Not here: the models that made the weeks (`models`), where sales and forecasts come from.
+Here: arithmetic on weeks and days. Not here: what made the weeks (`served`), where sales and forecasts come from.
 """
 
-import zlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from assets.forecasting.models import (
-    PROPHET,
-    SEASONAL_NAIVE,
-    YEARLY_FROM_WEEKS,
-    Units,
-    prophet_band,
-    seasonal_naive,
-)
-
 LEAST_UNITS = 50
 WEEK = timedelta(days=7)
+_LEVEL_OF = 4
 EVEN: tuple[float, ...] = (1 / 7,) * 7
 
 
@@ -71,29 +63,22 @@ def spread(weeks: list[Week], profile: tuple[float, ...]) -> list[Day]:
     ]
 
 
-def carried_on(weeks: list[Week], count: int, model: str, sku: str, units: Units, first_week: date) -> list[Week]:
-    """`weeks` and as many after them as make `count`, by the model that made them.
+def carried_on(weeks: list[Week], count: int) -> list[Week]:
+    """`weeks` and as many after them as make `count`: the mean of the last four, with an interval that widens.
 
-    The mean of recent weeks stays what it is; last year's weeks go on; Prophet is fitted to the history (`units` a week from
-    `first_week` on) once more for the longer horizon. Beyond the horizon of `weeks` no model was tested, and the interval of
-    the last week is kept for the first two. Raises what `prophet_band` raises.
+    Beyond the horizon no forecast was ever tried. What is certain is that less is known: the distance of the bounds from the
+    mean grows with the root of how far ahead a week is, as that of a random walk does.
     """
     missing = count - len(weeks)
     if missing <= 0:
         return weeks[:count]
-    last = weeks[-1]
-    mondays = [last.monday + WEEK * (k + 1) for k in range(missing)]
-    if model == PROPHET:
-        seed = zlib.crc32(sku.encode())
-        band = prophet_band(units, first_week, count, yearly=len(units) >= YEARLY_FROM_WEEKS, seed=seed)
-        bounds = zip(band.mean[-missing:], band.lower[-missing:], band.upper[-missing:], strict=True)
-        further = [Week(day, *map(float, row)) for day, row in zip(mondays, bounds, strict=True)]
-    elif model == SEASONAL_NAIVE:
-        half = last.upper - last.mean
-        means = seasonal_naive(units, count)[-missing:]
-        further = [
-            Week(d, float(m), max(float(m) - half, 0.0), float(m) + half) for d, m in zip(mondays, means, strict=True)
-        ]
-    else:
-        further = [Week(day, last.mean, last.lower, last.upper) for day in mondays]
+    newest = weeks[-_LEVEL_OF:]
+    mean, lower, upper = (
+        sum(getattr(week, name) for week in newest) / len(newest) for name in ("mean", "lower", "upper")
+    )
+    further = []
+    for n in range(1, missing + 1):
+        wider = math.sqrt((len(weeks) + n) / len(weeks))
+        bounds = max(0.0, mean - (mean - lower) * wider), mean + (upper - mean) * wider
+        further.append(Week(weeks[-1].monday + WEEK * n, mean, *bounds))
     return weeks + further

@@ -1,8 +1,15 @@
-"""The columns of the forecasting frames. Light: whoever only declares an asset imports no numerics."""
+"""The columns of the forecasting assets. Light: whoever only declares an asset imports no numerics."""
 
 import polars as pl
 
+from assets.forecasting.demand import HISTORY_SCHEMA
+from assets.forecasting.scores import QUANTILE_COLUMNS
+
+SHARD = "shard"
+_QUANTILES = dict.fromkeys(QUANTILE_COLUMNS, pl.Float64())
+HISTORY: dict[str, pl.DataType] = {SHARD: pl.String(), **HISTORY_SCHEMA}
 FORECAST_SCHEMA: dict[str, pl.DataType] = {
+    SHARD: pl.String(),
     "sku": pl.String(),
     "model": pl.String(),
     "week": pl.Date(),
@@ -11,16 +18,44 @@ FORECAST_SCHEMA: dict[str, pl.DataType] = {
     "lower": pl.Float64(),
     "upper": pl.Float64(),
     "level": pl.Float64(),
+    **_QUANTILES,
+    "state": pl.String(),
+    "snapshot": pl.String(),
 }
-SCORE_SCHEMA: dict[str, pl.DataType] = {
+BACKTEST_SCHEMA: dict[str, pl.DataType] = {
+    SHARD: pl.String(),
     "sku": pl.String(),
+    "demand_class": pl.String(),
+    "cutoff": pl.Date(),
+    "locked": pl.Boolean(),
+    "week": pl.Date(),
+    "step": pl.Int64(),
+    "units": pl.Float64(),
+    "mean": pl.Float64(),
+    **_QUANTILES,
     "model": pl.String(),
-    "wape": pl.Float64(),
-    "rmsse": pl.Float64(),
-    "bias": pl.Float64(),
-    "folds": pl.Int64(),
-    "chosen": pl.Boolean(),
-    "reason": pl.String(),
+    "scale": pl.Float64(),
+}
+ACCURACY_SCHEMA: dict[str, pl.DataType] = {
+    "cutoff": pl.Date(),
+    "sku": pl.String(),
+    "week": pl.Date(),
+    "step": pl.Int64(),
+    "model": pl.String(),
+    "mean": pl.Float64(),
+    "lower": pl.Float64(),
+    "upper": pl.Float64(),
+    "units": pl.Float64(),
+}
+LEVELS_SCHEMA: dict[str, pl.DataType] = {
+    "hierarchy_level": pl.String(),
+    "node": pl.String(),
+    "week": pl.Date(),
+    "step": pl.Int64(),
+    "mean": pl.Float64(),
+    "base_mean": pl.Float64(),
+    "lower": pl.Float64(),
+    "upper": pl.Float64(),
 }
 FAN_SCHEMA: dict[str, pl.DataType] = {
     "week": pl.Date(),
@@ -29,3 +64,10 @@ FAN_SCHEMA: dict[str, pl.DataType] = {
     "lower": pl.Float64(),
     "upper": pl.Float64(),
 }
+WORDS: dict[str, str] = {
+    "units": "Units that were wanted in the week, as far as they are known: what is learnt from and compared with",
+    "discount": "Share of the week's worth at list price that was given away in discount",
+    "level": "What share of weeks the interval from lower to upper is meant to hold",
+    "scale": "Mean squared change from week to week that was known at the cutoff",
+}
+"""Columns that mean something else in other assets."""

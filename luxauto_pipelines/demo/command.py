@@ -62,13 +62,13 @@ def figures(books: BrandStore) -> dict[str, Any]:
     base = settings.current.base_currency
     days = lake.read("financial_report")
     margins, plan = lake.read("margin_by_sku"), lake.read("reorder_plan")
-    scores = lake.read("forecast_accuracy").filter(pl.col("chosen"))
+    forecasts, backtest = lake.read("demand_forecast"), lake.read("forecast_backtest")
     orders, alerts = lake.read("purchase_orders"), lake.read("stock_alerts")
     channel = lake.read("margin_by_channel").row(0, named=True)
     best = margins.row(0, named=True)
     ahead = plan.filter(pl.col("stockout_on").is_not_null()).sort("stockout_on")
     costed = margins.drop_nulls("base_margin_minor")
-    models = scores.group_by("model").len().sort("len", descending=True)
+    models = forecasts.group_by("model").agg(pl.col("sku").n_unique()).sort("sku", descending=True)
     return {
         "name": settings.current.name,
         "first_day": days["day"].min(),
@@ -87,9 +87,9 @@ def figures(books: BrandStore) -> dict[str, Any]:
         "alerts": alerts.height,
         "skus_to_order": plan.filter(pl.col("recommended_quantity") > 0).height,
         "purchase_orders": orders["number"].n_unique(),
-        "forecasts": scores.height,
+        "forecasts": forecasts["sku"].n_unique(),
         "models": dict(models.iter_rows()),
-        "median_rmsse": scores["rmsse"].median() or 0,
+        "weighted_pinball": _pinball(backtest),
         "report": _shown(settings.home / "reports" / settings.brand / "executive.html"),
     }
 
@@ -110,7 +110,8 @@ def summary(found: dict[str, Any]) -> list[str]:
         f"  Best channel    {channel['channel']}, {money(base, channel['revenue'])}",
         f"  Stock-outs      {found['stockouts_ahead']} ahead: {first_out}; {found['alerts']} alerts open",
         f"  To order        {found['skus_to_order']} SKUs; {found['purchase_orders']} purchase orders drafted",
-        f"  Forecasts       {found['forecasts']} SKUs: {models}; median error {found['median_rmsse']:.2f} RMSSE",
+        f"  Forecasts       {found['forecasts']} SKUs: {models}; weighted pinball loss "
+        f"{found['weighted_pinball']:.2f} on the last 13 weeks",
         f"  Report          {found['report']} (and executive.xlsx beside it)",
         "  Dagster UI      make up   then open http://127.0.0.1:3000",
     ]
@@ -118,6 +119,14 @@ def summary(found: dict[str, Any]) -> list[str]:
 
 def _total(frame: pl.DataFrame, column: str) -> int:
     return int(frame[column].sum())
+
+
+def _pinball(backtest: pl.DataFrame) -> float:
+    """Of the newest weeks that nothing which was chosen had seen; 0 without history."""
+    from assets.forecasting.scores import score
+
+    scores = score(backtest.filter("locked").with_columns(unique_id=pl.col("sku"), y=pl.col("units")))
+    return scores.weighted_pinball or 0.0 if scores else 0.0
 
 
 def _orders(books: BrandStore, path: Path, tell: Callable[[str], None]) -> IngestResult:

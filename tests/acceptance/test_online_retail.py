@@ -51,7 +51,7 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-        own = {"LUXAUTO_HOME": str(self.home), "LUXAUTO_PROPHET_SKUS": "20", "GX_ANALYTICS_ENABLED": "false"}
+        own = {"LUXAUTO_HOME": str(self.home), "GX_ANALYTICS_ENABLED": "false"}
         return kept | own | ({"DATABASE_URL": self.database_url} if self.database_url else {})
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -17,7 +17,7 @@ import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from luxauto_pipelines.definitions import build_definitions, defs
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS, SHARDED_ASSETS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -73,9 +73,11 @@ PARENTS: dict[str, list[str]] = {
     "fraud_scores": ["fx_rates", "transactions"],
     "anomalies": ["ledger", "transactions"],
     "purchase_matches": ["purchase_orders", "stock_movements"],
-    "demand_history": ["transactions"],
-    "demand_forecast": ["demand_history"],
-    "forecast_accuracy": ["demand_history"],
+    "demand_history": ["stock_movements", "transactions"],
+    "demand_forecast": ["catalog", "demand_history"],
+    "forecast_backtest": ["catalog", "demand_history"],
+    "forecast_accuracy": ["demand_forecast", "demand_history"],
+    "forecast_hierarchy": ["catalog", "demand_forecast", "demand_history", "forecast_backtest"],
     "reorder_plan": ["catalog", "demand_forecast", "sku_costs", "stock_levels"],
     "stock_alerts": ["demand_forecast", "demand_history", "reorder_plan", "stock_levels"],
     "supplier_lead_times": ["catalog", "purchase_orders", "stock_movements"],
@@ -171,14 +173,15 @@ def test_an_asset_says_what_it_is_whose_it_is_and_what_its_columns_mean(name: st
     assert [column.name for column in schema.columns if not column.description] == []
 
 
-def test_daily_assets_are_partitioned_by_day_and_those_of_channels_by_channel(graph: AssetGraph) -> None:
+def test_partitions_are_days_channels_and_shards(graph: AssetGraph) -> None:
     partitions = {
         key.to_user_string(): type(graph.get(key).partitions_def)
         for key in graph.get_all_asset_keys()
         if graph.get(key).partitions_def is not None
     }
     by_day = dict.fromkeys(DAILY_ASSETS, dg.DailyPartitionsDefinition)
-    assert partitions == by_day | dict.fromkeys(CHANNEL_ASSETS, dg.DynamicPartitionsDefinition)
+    by_shard = dict.fromkeys(SHARDED_ASSETS, dg.StaticPartitionsDefinition)
+    assert partitions == by_day | by_shard | dict.fromkeys(CHANNEL_ASSETS, dg.DynamicPartitionsDefinition)
 
 
 def test_every_check_says_what_it_asks(graph: AssetGraph) -> None:
@@ -200,6 +203,7 @@ def test_schedules_and_sensors_start_as_the_installation_says(
     assert {schedule.name: schedule.default_status.value for schedule in schedules} == dict.fromkeys(
         (
             "daily_close_schedule",
+            "demand_forecasting_schedule",
             "nightly_forecast_schedule",
             "freshness_schedule",
             "channel_sync_schedule",

@@ -38,12 +38,12 @@ def test_an_empty_installation_has_defaults(home: Path) -> None:
 def test_a_variable_goes_before_the_file_and_the_file_before_the_default(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(home, "brand: from-file\nprophet_skus: 5\n")
+    write(home, "brand: from-file\nautomation: true\n")
     assert load_settings().brand == "from-file"
     monkeypatch.setenv("LUXAUTO_BRAND", "from-variable")
     assert load_settings().brand == "from-variable"
     assert load_settings(brand="from-caller").brand == "from-caller"
-    assert load_settings().prophet_skus == 5
+    assert load_settings().automation
 
 
 def test_an_empty_variable_counts_as_not_set(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,8 +64,6 @@ def test_a_postgresql_url_names_its_driver(scheme: str, monkeypatch: pytest.Monk
         ("LUXAUTO_BRAND", "Not A Slug", "brand"),
         ("LUXAUTO_BRAND", "../escape", "brand"),
         ("LUXAUTO_AUTOMATION", "perhaps", "automation"),
-        ("LUXAUTO_PROPHET_SKUS", "-1", "prophet_skus"),
-        ("LUXAUTO_PROPHET_SKUS", "many", "prophet_skus"),
     ],
 )
 def test_a_wrong_variable_is_named_with_its_value(
@@ -108,9 +106,9 @@ def test_a_file_in_another_encoding_is_no_traceback(home: Path) -> None:
 
 
 def test_a_saved_brand_keeps_what_else_the_file_says(home: Path) -> None:
-    write(home, "prophet_skus: 7\nbrands: {first: {name: First}}\n")
+    write(home, "automation: true\nbrands: {first: {name: First}}\n")
     saved = save_brand(load_settings(), "second", BrandSettings(name="Maison Élan", books_start=date(2009, 12, 1)))
-    assert saved.prophet_skus == 7
+    assert saved.automation
     assert saved.brands["first"].name == "First"
     assert saved.brands["second"] == BrandSettings(name="Maison Élan", books_start=date(2009, 12, 1))
     assert "Maison Élan" in (home / "luxauto.yaml").read_text(encoding="utf-8")

@@ -156,7 +156,6 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     environment |= {
         "LUXAUTO_HOME": str(folder / "home"),
         "LUXAUTO_AUTOMATION": "true",
-        "LUXAUTO_PROPHET_SKUS": "1",
         "GX_ANALYTICS_ENABLED": "false",
     }
     made = Installation(folder / "home", environment)

@@ -146,6 +146,7 @@ def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
     page.goto("/automation")
     schedules = (
         "daily_close_schedule",
+        "demand_forecasting_schedule",
         "nightly_forecast_schedule",
         "freshness_schedule",
         "channel_sync_schedule",

@@ -4,21 +4,26 @@ Belongs here: which rows are read and what is answered. Does not belong here: ho
 """
 
 import hashlib
-import threading
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from assets.forecasting.champions import ENSEMBLE
 from assets.forecasting.daily import WEEK, Day, Week, carried_on, spread, weekday_profile
-from assets.forecasting.models import NO_HISTORY
+from assets.forecasting.ensemble import BOOSTING, NO_HISTORY, STATISTICAL
+from assets.forecasting.launches import launch_forecast
+from assets.forecasting.members import PROPHET
+from assets.forecasting.schemas import BACKTEST_SCHEMA
+from assets.forecasting.served import HORIZON_WEEKS, LAUNCH
 from assets.ingestion.lines import today_in
 from luxauto_pipelines.agents.finance_inventory.errors import UnknownItem
 from luxauto_pipelines.agents.finance_inventory.parameters import ForecastRequest
 from luxauto_pipelines.agents.registry import Call
 from resources.lake import Lake, MissingAsset
 from resources.store.brand_store import BrandStore
+from resources.store.catalog import read_catalog
 from resources.store.catalog_codes import find_sku
 from resources.store.sales import has_sold, last_sale, units_by_day
 
@@ -27,19 +32,32 @@ if TYPE_CHECKING:
 
 PROFILE_WEEKS = 26
 _DIGITS = 4
-# Prophet draws from numpy's one generator.
-_one_fit = threading.Lock()
+_MODELS = {
+    ENSEMBLE: "The ensemble of Prophet, Theta, IMAPA, TSB, the recent mean and boosting",
+    PROPHET: "Prophet, which lost less than the ensemble twice in a row",
+    STATISTICAL: "The mean of Theta, IMAPA, TSB and the recent mean, which lost less than the ensemble twice in a row",
+    BOOSTING: "Boosting over all SKUs, which lost less than the ensemble twice in a row",
+    LAUNCH: "A new item: the curve of items like it, at the level that its own first weeks suggest",
+}
 
 
 def forecast(call: Call, wanted: ForecastRequest) -> dict[str, Any]:
     """Units expected on each of the coming days, from the day that the forecast begins on or today, whichever is later.
 
     The weekly forecast is spread over days by the SKU's weekday profile, or the brand's where the SKU has sold too little; the
-    days of a week sum to the week. An old forecast (the books ended long ago) is told for the days that it is of. A SKU
-    without sales has no forecast: model `no_history` and empty numbers. Raises UnknownItem, and MissingAsset where sales
-    wait for a refresh.
+    days of a week sum to the week. An item that is newer than the last refresh is forecast at once by items like it. An old
+    forecast (the books ended long ago) is told for the days that it is of. A SKU without sales or items like it has none: model
+    `no_history` and empty numbers. Raises UnknownItem, and MissingAsset where sales wait for a refresh.
     """
-    books = call.books
+    return _forecast(call.books, wanted)
+
+
+def forecast_of(books: BrandStore, item: str, days: int) -> dict[str, Any]:
+    """The same for a SKU or an item id and so many days. Raises as `forecast` does."""
+    return _forecast(books, ForecastRequest(item_id=item, forecast_period_days=days))
+
+
+def _forecast(books: BrandStore, wanted: ForecastRequest) -> dict[str, Any]:
     lake = Lake(books.settings.lake_url, books.settings.brand)
     with books.read() as (connection, brand):
         sku = find_sku(connection, brand, wanted.item_id)
@@ -47,23 +65,25 @@ def forecast(call: Call, wanted: ForecastRequest) -> dict[str, Any]:
             raise UnknownItem(f"there is no SKU and no listed item {wanted.item_id!r}")
         rows = _rows(lake, connection, brand, sku)
         if not rows.height:
+            rows = _at_once(lake, connection, brand, sku)
+        if not rows.height:
             return _nothing_known(books, lake, wanted, sku)
         profile, whose = _profile(connection, brand, sku, rows["week"][0])
     today = today_in(books.settings.current.timezone, datetime.now(UTC))
     first = _first_day(rows, today)
-    weeks = _weeks(lake, sku, rows, first + timedelta(days=wanted.forecast_period_days))
+    weeks = _weeks(rows, first + timedelta(days=wanted.forecast_period_days))
     days = [d for d in spread(weeks, profile) if d.day >= first][: wanted.forecast_period_days]
-    made_at = _made_at(lake)
+    made_at, locked = _made_at(lake, rows["shard"][0]), _locked(lake, sku, rows["shard"][0])
     return {
         **_identity(wanted, sku, made_at, days[0].day),
         **_totals(days),
-        "confidence_score": _score(lake, sku),
+        "confidence_score": _score(locked),
         "recommended_order_quantity": _recommended(lake, sku),
         "forecast_period": _period(days[0].day, wanted.forecast_period_days),
         "generated_at": made_at.isoformat(),
         "model": rows["model"][0],
         "weekday_profile": whose,
-        "reason": _reason(lake, sku),
+        "reason": _reason(rows, locked),
         "daily": [_as_row(day) for day in days],
     }
 
@@ -77,6 +97,20 @@ def _rows(lake: Lake, connection: "Connection", brand: int, sku: str) -> pl.Data
             raise
         rows = pl.DataFrame()
     return rows
+
+
+def _at_once(lake: Lake, connection: "Connection", brand: int, sku: str) -> pl.DataFrame:
+    """The forecast of an item that came after the last refresh, by items like it; no rows where there are none."""
+    with suppress(MissingAsset):
+        history = lake.read("demand_history")
+        curve = launch_forecast(history, read_catalog(connection, brand), sku, HORIZON_WEEKS)
+        return curve.with_columns(
+            pl.lit(history["shard"][0] if history.height else None).alias("shard"),
+            pl.lit(LAUNCH).alias("model"),
+            lower=pl.min_horizontal("q0.1", "mean"),
+            upper=pl.max_horizontal("q0.9", "mean"),
+        )
+    return pl.DataFrame()
 
 
 def _nothing_known(books: BrandStore, lake: Lake, wanted: ForecastRequest, sku: str) -> dict[str, Any]:
@@ -116,16 +150,11 @@ def _first_day(rows: pl.DataFrame, today: date) -> date:
     return today if begins <= today < ends else begins
 
 
-def _weeks(lake: Lake, sku: str, rows: pl.DataFrame, until: date) -> list[Week]:
+def _weeks(rows: pl.DataFrame, until: date) -> list[Week]:
     """Weeks from the forecast's first to the one that holds the day before `until`."""
     weeks = [Week(*row) for row in rows.select("week", "mean", "lower", "upper").iter_rows()]
     needed = -(-(until - weeks[0].monday).days // WEEK.days)
-    if needed <= len(weeks):
-        return weeks
-    history = lake.scan("demand_history").filter(pl.col("sku") == sku).sort("week").collect()
-    units = history["units_sold"].cast(pl.Float64).to_numpy()
-    with _one_fit:
-        return carried_on(weeks, needed, rows["model"][0], sku, units, history["week"][0])
+    return weeks if needed <= len(weeks) else carried_on(weeks, needed)
 
 
 def _totals(days: list[Day]) -> dict[str, Any]:
@@ -158,20 +187,34 @@ def _period(first: date, days: int) -> dict[str, Any]:
     return {"days": days, "start_date": first.isoformat(), "end_date": last.isoformat()}
 
 
-def _score(lake: Lake, sku: str) -> float | None:
-    """1 less the WAPE of the model on weeks that it had not seen, not below 0; None where none could be held out."""
-    with suppress(MissingAsset):
-        found = lake.scan("forecast_accuracy").filter((pl.col("sku") == sku) & pl.col("chosen")).collect()
-        if found.height and found["wape"][0] is not None:
-            return round(min(max(0.0, 1 - found["wape"][0]), 1.0), _DIGITS)
-    return None
+def _score(locked: pl.DataFrame) -> float | None:
+    """1 less the WAPE on weeks that nothing which was chosen had seen, not below 0; None where none could be held out."""
+    sold = locked["units"].sum() if locked.height else 0
+    if not sold:
+        return None
+    wape = float((locked["units"] - locked["mean"]).abs().sum()) / float(sold)
+    return round(min(max(0.0, 1 - wape), 1.0), _DIGITS)
 
 
-def _reason(lake: Lake, sku: str) -> str | None:
+def _reason(rows: pl.DataFrame, locked: pl.DataFrame) -> str:
+    """One sentence on who forecasts the SKU, and how well that went."""
+    words = _MODELS.get(rows["model"][0], rows["model"][0])
+    if not locked.height:
+        return f"{words}. No week could be held out to try it on."
+    units = locked["units"]
+    off, held = (
+        (units - locked["mean"]).abs().sum() / locked.height,
+        units.is_between(locked["q0.1"], locked["q0.9"]).sum(),
+    )
+    tried = f"On the last {locked.height} weeks, unseen, it was off by {off:.1f} units a week"
+    return f"{words}. {tried}; its 80 % interval held {held} times."
+
+
+def _locked(lake: Lake, sku: str, shard: str) -> pl.DataFrame:
     with suppress(MissingAsset):
-        found = lake.scan("forecast_accuracy").filter((pl.col("sku") == sku) & pl.col("chosen")).collect()
-        return found["reason"][0] if found.height else None
-    return None
+        rows = lake.scan("forecast_backtest", [shard])
+        return rows.filter((pl.col("sku") == sku) & pl.col("locked")).collect()
+    return pl.DataFrame(schema=BACKTEST_SCHEMA)
 
 
 def _recommended(lake: Lake, sku: str) -> int | None:
@@ -182,6 +225,6 @@ def _recommended(lake: Lake, sku: str) -> int | None:
     return None
 
 
-def _made_at(lake: Lake) -> datetime:
-    made = lake.filesystem.modified(lake.path("demand_forecast"))
+def _made_at(lake: Lake, shard: str) -> datetime:
+    made = lake.filesystem.modified(lake.path("demand_forecast", shard))
     return made.replace(tzinfo=UTC) if made.tzinfo is None else made.astimezone(UTC)

@@ -1,8 +1,8 @@
 """Weeks spread over days, and carried on past the last of them."""
 
+import math
 from datetime import date, timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from assets.forecasting.daily import EVEN, LEAST_UNITS, Week, carried_on, spread, weekday_profile
 
 MONDAY = date(2026, 3, 2)
-NO_UNITS = np.zeros(0)
 
 
 @given(
@@ -40,20 +39,24 @@ def test_without_sales_every_day_is_alike() -> None:
     assert weekday_profile({}, {MONDAY: LEAST_UNITS - 1}) == (EVEN, "even")
 
 
-def test_the_mean_stays_what_it_is_past_the_last_week() -> None:
-    weeks = [Week(MONDAY, 10, 5, 15)]
-    further = carried_on(weeks, 3, "mean", "BAG", NO_UNITS, MONDAY)
-    assert further == [Week(MONDAY + timedelta(weeks=n), 10, 5, 15) for n in range(3)]
+def test_past_the_last_week_the_level_of_the_last_four_goes_on_and_is_less_certain() -> None:
+    weeks = [
+        Week(MONDAY + timedelta(weeks=n), mean, mean - 2, mean + 2) for n, mean in enumerate((90.0, 8, 10, 10, 12))
+    ]
+    further = carried_on(weeks, 20)
+    assert further[:5] == weeks
+    assert [week.monday for week in further] == [MONDAY + timedelta(weeks=n) for n in range(20)]
+    assert {week.mean for week in further[5:]} == {10}
+    assert further[5].upper == pytest.approx(10 + 2 * math.sqrt(6 / 5))
+    assert further[-1].upper == pytest.approx(10 + 2 * math.sqrt(20 / 5))
+    widths = [week.upper - week.lower for week in further[4:]]
+    assert widths == sorted(widths)
 
 
-def test_last_years_weeks_go_on_past_the_last_week() -> None:
-    units = np.arange(104, dtype=float)
-    weeks = [Week(MONDAY, 52.0, 50.0, 54.0)]
-    further = carried_on(weeks, 3, "seasonal_naive", "BAG", units, MONDAY - timedelta(weeks=104))
-    assert [week.mean for week in further] == [52, 53, 54]
-    assert further[2] == Week(MONDAY + timedelta(weeks=2), 54, 52, 56)
+def test_bounds_do_not_fall_below_zero() -> None:
+    assert carried_on([Week(MONDAY, 1, 0, 3)], 60)[-1].lower == 0
 
 
 def test_fewer_weeks_than_there_are_stay_as_they_are() -> None:
     weeks = [Week(MONDAY + timedelta(weeks=n), n, n, n) for n in range(4)]
-    assert carried_on(weeks, 2, "mean", "BAG", NO_UNITS, MONDAY) == weeks[:2]
+    assert carried_on(weeks, 2) == weeks[:2]
