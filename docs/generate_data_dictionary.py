@@ -34,6 +34,7 @@ _PARTITIONS = {
     type(None): "none",
     dg.DailyPartitionsDefinition: "one a day",
     dg.DynamicPartitionsDefinition: "one a connected channel",
+    dg.StaticPartitionsDefinition: "one a shard of the SKUs",
 }
 HEAD = """# Data dictionary
 

@@ -1,6 +1,7 @@
 """The forecast of a shard: what is served, what was backtested, who is new and who is over."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -61,7 +62,7 @@ def test_every_sku_has_its_coming_weeks(served: Served, units: dict[str, list[fl
     assert frame["week"].min() == FIRST + timedelta(weeks=WEEKS)
     assert frame["step"].unique().sort().to_list() == list(range(1, HORIZON_WEEKS + 1))
     ordered = ["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]
-    for below, above in zip(ordered, ordered[1:], strict=False):
+    for below, above in pairwise(ordered):
         assert (frame[below] <= frame[above]).all()
     assert (frame["lower"] <= frame["mean"]).all()
     assert (frame["mean"] <= frame["upper"]).all()
