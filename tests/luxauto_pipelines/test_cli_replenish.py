@@ -153,6 +153,15 @@ def test_csv_and_weeks_are_taken(demand: pl.DataFrame, tmp_path: Path) -> None:
     assert 0.5 < found["policies"][0]["fill_rate"] <= 1
 
 
+def test_a_forecast_is_followed_week_by_week_too(demand: pl.DataFrame, forecasts: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weekly.parquet"
+    demand.group_by("unique_id", pl.col("ds").dt.truncate("1w")).agg(pl.col("y").sum()).write_parquet(path)
+    found = said(
+        path, "--from", FROM, "--policy", "forecast", "--forecasts", forecasts, "--costs", "salvage=0.3,order=1"
+    )
+    assert 0.5 < found["policies"][0]["fill_rate"] <= 1
+
+
 def test_a_table_is_shown_to_people(file: Path) -> None:
     result = luxauto(file, "--from", FROM, "--policy", "fixed", "--policy", "foresight")
     assert "6 SKUs" in result.stdout
@@ -232,6 +241,14 @@ def test_one_of_several_models_is_taken_by_name(file: Path, forecasts: Path, tmp
     arguments = (file, "--from", FROM, "--policy", "forecast")
     one = said(*arguments, "--forecasts", both, "--model", "mean of 13 weeks")
     assert one == said(*arguments, "--forecasts", forecasts)
+
+
+@pytest.mark.slow
+def test_without_a_file_of_forecasts_they_are_made(demand: pl.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "three.parquet"
+    demand.filter(pl.col("unique_id").is_in(["bag-3", "bag-4", "bag-5"])).write_parquet(path)
+    found = said(path, "--from", MONDAY + timedelta(7 * 54), "--past-weeks", 8, "--policy", "forecast")
+    assert found["policies"][0]["fill_rate"] > 0.5
 
 
 def test_card_data_and_missing_files_are_refused(demand: pl.DataFrame, tmp_path: Path) -> None:

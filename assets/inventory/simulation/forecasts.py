@@ -76,7 +76,12 @@ def forecasts_of(rows: pl.DataFrame, skus: Sequence[str], model: str | None = No
 
 
 def weekly_rows(panel: Panel) -> pl.DataFrame:
-    """The demand of whole weeks, as models read it: unique_id, ds (Monday), y; sorted, each from its first sale on."""
+    """The demand of whole weeks, as models read it: unique_id, ds (Monday), y; sorted, each from its first sale on.
+
+    Raises SimulationError for weeks that are not called by their Monday.
+    """
+    if panel.step_days == DAYS and panel.first_day.weekday():
+        raise SimulationError(f"ds of weeks are Mondays, and {panel.first_day} is none: call weeks by their Monday")
     begin = -panel.first_day.weekday() % DAYS // panel.step_days
     width = DAYS // panel.step_days
     weeks = (panel.demand.shape[1] - begin) // width

@@ -42,6 +42,16 @@ def test_poisson_quantities_and_costs_are_stockpyls(mean: float, under: float, o
     assert poisson_quantity(mean, under, over) == pytest.approx([float(one) for one in theirs], rel=1e-6, abs=1e-6)
 
 
+@given(mean=st.floats(0.5, 40), under=st.floats(1, 50), over=st.floats(0.5, 10))
+def test_without_a_cost_of_ordering_the_best_level_of_stockpyls_s_s_policy_is_the_poisson_quantity(
+    mean: float, under: float, over: float
+) -> None:
+    from stockpyl.ss import s_s_discrete_exact
+
+    _, level, _ = s_s_discrete_exact(over, under, 1e-9, use_poisson=True, demand_mean=mean)
+    assert poisson_quantity(mean, under, over)[0] == level
+
+
 def test_a_brand_that_destroys_what_is_left_buys_less() -> None:
     quantiles = [10, 20, 40, 70, 90]
     destroyed = Economics(price=1300, cost=650)

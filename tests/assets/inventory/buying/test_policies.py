@@ -63,6 +63,24 @@ def test_the_economic_order_quantity_is_stockpyls() -> None:
     assert economic_order_quantity([0, 5, 5], [3, 0, 3], [1, 1, 0]).tolist() == [0, 0, np.inf]
 
 
+@given(
+    mean=st.floats(10, 5000),
+    sd=st.floats(1, 500),
+    lead=st.floats(0.05, 2),
+    holding=st.floats(0.1, 5),
+    cost=st.floats(1, 90),
+)
+def test_a_reorder_point_and_its_lot_are_stockpyls_r_q_policy(
+    mean: float, sd: float, lead: float, holding: float, cost: float
+) -> None:
+    """Its approximation by economic order quantity and safety stock, where a unit short costs nine times its holding."""
+    from stockpyl.rq import r_q_eoqss_approximation
+
+    point, lot = r_q_eoqss_approximation(holding, 9 * holding, cost, mean, sd, lead)[:2]
+    assert mean * lead + factor_for_cycles(0.9) * sd * np.sqrt(lead) == pytest.approx(point)
+    assert economic_order_quantity(mean, cost, holding) == pytest.approx(lot)
+
+
 def test_a_forecast_that_is_always_right_needs_no_safety_stock_whatever_the_season() -> None:
     season = np.array([[10.0], [200.0], [30.0]])
     assert error_sigma(season, season).tolist() == [0]

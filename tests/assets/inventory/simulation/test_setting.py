@@ -85,6 +85,10 @@ def test_the_stock_at_the_start_covers_weeks_of_recent_sales() -> None:
     ("wrong", "says"),
     [
         (lambda: Costs(margin=-0.1), "'margin' is a number from 0 to 1"),
+        (
+            lambda: weekly_rows(panel_of(rows(ds=[date(2026, 1, 4), date(2026, 1, 11), date(2026, 1, 4)]), Costs())),
+            "2026-01-04 is none",
+        ),
         (lambda: Costs(price=0), "'price' is above 0"),
         (lambda: Costs.of({"holding": None}), "'holding' has no number"),
         (lambda: LeadTimes((1,), (0.5,)), "add up to 1"),
