@@ -7,7 +7,7 @@ an event touches (`rules`). Debit is positive, credit negative.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -44,10 +44,14 @@ class Chart:
     on_account: frozenset[str] = frozenset()
     processors: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def _by_role(self) -> dict[str, Account]:
+        return {account.role: account for account in self.accounts.values() if account.role}
+
     def of_role(self, role: str) -> Account:
         """Raises InvalidChart for a role that no account has."""
         try:
-            return _by_role(self)[role]
+            return self._by_role[role]
         except KeyError:
             raise InvalidChart(f"no account of the chart has the role {role!r}") from None
 
@@ -123,10 +127,6 @@ def _renamed(account: Account, entry: dict[str, Any], source: str) -> Account:
     if entry.get("type", account.type) != account.type or "role" in entry:
         raise InvalidChart(f"{source}: account {account.code} is {account.type} and stays so; only its name can change")
     return replace(account, name=str(entry.get("name", account.name)))
-
-
-def _by_role(chart: Chart) -> dict[str, Account]:
-    return {account.role: account for account in chart.accounts.values() if account.role}
 
 
 def _default(role: str) -> Account:

@@ -7,6 +7,7 @@ the three.
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ from assets.finance.posting import wanted_postings, with_rates
 from assets.finance.rules import Event, RawLeg, legs_of
 from assets.finance.stock_postings import stock_legs
 from resources.store.ledger import Entry, Leg, UnknownAccount, append_entries, post, read_unvalued, write_accounts
-from resources.store.periods import closed_months, next_open_day
+from resources.store.periods import PeriodClosed, closed_months, next_open_day
 from resources.store.rates import read_rates
 from resources.store.stock_valuation import read_valued
 
@@ -34,7 +35,17 @@ Ratios = dict[tuple[date, str], tuple[int, int]]
 def load_chart(home: Path) -> Chart:
     """The brand's chart of accounts: `chart.yaml` of the installation, over the default. Raises InvalidChart."""
     file = home / CHART_FILE
-    return parse_chart(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else default_chart()
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return default_chart()
+    return _chart_of(file, found.st_mtime_ns, found.st_ino, found.st_size)
+
+
+@lru_cache(maxsize=8)
+def _chart_of(file: Path, _changed_ns: int, _inode: int, _size: int) -> Chart:
+    # Read again when it has changed, not for each event.
+    return parse_chart(file.read_text(encoding="utf-8"), str(file))
 
 
 def book(
@@ -60,21 +71,30 @@ def book(
     raw = [(event, legs_of(event, chart)) for event in events]
     currencies = {(event.day, leg.currency) for event, legs in raw for leg in legs}
     ratios = _ratios(connection, brand, base_currency, currencies, carry_days)
-    closed = closed_months(connection, brand) if late == "next_open" else set()
-    entries = [
+    valued = [value_legs(legs, event.day, ratios, base_currency, chart) for event, legs in raw]
+    try:
+        return append(connection, brand, _entries(events, valued, set()), chart)
+    except PeriodClosed:
+        # Nothing was written: days are looked at before the first row. Few events are late, so that most need not ask.
+        if late == "refuse":
+            raise
+        return append(connection, brand, _entries(events, valued, closed_months(connection, brand)), chart)
+
+
+def _entries(events: Sequence[Event], valued: Sequence[tuple[Leg, ...]], closed: set[date]) -> list[Entry]:
+    return [
         Entry(
             key=event.key,
             day=event.day,
             kind=event.type,
             description=event.description or event.type.replace("_", " ").capitalize(),
-            legs=value_legs(legs, event.day, ratios, base_currency, chart),
+            legs=legs,
             reference=event.reference,
             channel=event.channel or event.dimensions.get("channel"),
             entry_day=next_open_day(event.day, closed),
         )
-        for event, legs in raw
+        for event, legs in zip(events, valued, strict=True)
     ]
-    return append(connection, brand, entries, chart)
 
 
 def append(connection: "Connection", brand: int, entries: Sequence[Entry], chart: Chart) -> dict[str, int]:

@@ -8,14 +8,15 @@ Two ways lead in. `post` compares what should stand of orders and stock with wha
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from resources.store.bulk import fetch, ids_by_code, insert_frame, read_frame, reserve_ids, upsert_frame
-from resources.store.ledger_chain import ENTRY, LEG, chained, cleaned, head
+from resources.store.bulk import fetch, ids_by_code, insert_few, insert_frame, read_frame, reserve_ids, upsert_frame
+from resources.store.ledger_chain import ENTRY, FIRST_HASH, LEG, canonical_text, chained, cleaned, hashes, head
 from resources.store.orders import DAY, INSTANT, INT, TEXT
 from resources.store.periods import PeriodClosed, closed_months, next_open_day
 
@@ -57,6 +58,8 @@ WANTED: dict[str, pl.DataType] = {
 _KEY = ["order_id", "subject", "day", "account", "currency"]
 _EVENT = ["order_id", "subject", "day"]
 _FEW = 1000
+# Up to here statements of single rows are quicker than frames.
+_LEAN_ENTRIES, _LEAN_LEGS = 10, 60
 
 
 class LedgerError(Exception):
@@ -122,6 +125,10 @@ def append_entries(connection: "Connection", brand: int, entries: Sequence[Entry
     Raises KeyTaken where another entry has the key, PeriodClosed for a day of a closed month, Unbalanced unless the legs sum
     to zero in every currency and in the base currency, UnknownAccount for an account whose head no chart has.
     """
+    if len(entries) <= _LEAN_ENTRIES and 0 < sum(len(entry.legs) for entry in entries) <= _LEAN_LEGS:
+        written = _append_few(connection, brand, entries)
+        if written is not None:
+            return written
     standing = _standing(connection, brand, {entry.key for entry in entries})
     fresh: dict[str, Entry] = {}
     for entry in entries:
@@ -134,7 +141,7 @@ def append_entries(connection: "Connection", brand: int, entries: Sequence[Entry
     ids = {key: found.id for key, found in standing.items()}
     if not fresh:
         return ids
-    _refuse(connection, brand, fresh.values())
+    _refuse(fresh.values(), closed_months(connection, brand))
     accounts = _account_ids(connection, brand, {leg.account for entry in fresh.values() for leg in entry.legs})
     rows = pl.DataFrame(
         [_row(entry) for entry in fresh.values()],
@@ -331,8 +338,7 @@ def _standing(connection: "Connection", brand: int, keys: set[str]) -> dict[str,
     }
 
 
-def _refuse(connection: "Connection", brand: int, entries: Iterable[Entry]) -> None:
-    closed = closed_months(connection, brand)
+def _refuse(entries: Iterable[Entry], closed: set[date]) -> None:
     for entry in entries:
         day = entry.entry_day or entry.day
         if day.replace(day=1) in closed:
@@ -368,6 +374,93 @@ def _parts(codes: list[str]) -> Iterable[tuple[str, str, str]]:
     for code in codes:
         top, _, part = code.partition(".")
         yield code, top, part
+
+
+def _append_few(connection: "Connection", brand: int, entries: Sequence[Entry]) -> dict[str, int] | None:
+    """Write a few entries in three statements. None, and nothing written, where a key or an account needs a closer look."""
+    by_key = {entry.key: entry for entry in entries}
+    codes = {leg.account for entry in entries for leg in entry.legs}
+    months = {(entry.entry_day or entry.day).replace(day=1) for entry in entries}
+    found = _look_up(connection, brand, list(by_key), sorted(codes), sorted(months))
+    if len(by_key) < len(entries) or found.keys_taken:
+        return None
+    _refuse(entries, closed_months(connection, brand) if found.some_closed else set())
+    if len(found.accounts) < len(codes):
+        return None
+    now = datetime.now(UTC)
+    rows: list[tuple[Any, ...]] = []
+    for number, entry in zip(found.ids, entries, strict=True):
+        key, entry_date, event_date, *rest = _row(entry)
+        rows.append((number, brand, key, entry_date, event_date, now, *rest))
+    legs = [[_leg(leg) for leg in entry.legs] for entry in entries]
+    sealed = hashes(found.head, (canonical_text(row, own) for row, own in zip(rows, legs, strict=True)))
+    postings = [
+        (brand, row[0], found.accounts[account], *rest)
+        for row, own in zip(rows, legs, strict=True)
+        for account, *rest in own
+    ]
+    # The postings first: an entry seals those that are there. In one statement, at whose end they must balance.
+    insert_few(connection, "postings", _POSTING, postings)
+    chain = zip(rows, [found.head, *sealed], sealed, strict=False)
+    insert_few(connection, "journal_entries", _SEALED, [(*row, before, own) for row, before, own in chain])
+    return dict(zip(by_key, found.ids, strict=True))
+
+
+_POSTING = ("brand_id", "entry_id", "account_id", *list(LEG)[2:])
+_SEALED = (*ENTRY, "previous_hash", "hash")
+
+
+@dataclass
+class _Found:
+    """What a few entries need to know of the store."""
+
+    ids: list[int]
+    head: str = FIRST_HASH
+    accounts: dict[str, int] = field(default_factory=dict)
+    keys_taken: bool = False
+    some_closed: bool = False
+
+
+def _look_up(connection: "Connection", brand: int, keys: list[str], codes: list[str], months: list[date]) -> _Found:
+    """Ids for the entries, the newest hash, the accounts that there are, whether a key is taken or a month closed."""
+    sqlite = connection.dialect.name == "sqlite"
+    values = {f"k{n}": key for n, key in enumerate(keys)} | {f"a{n}": code for n, code in enumerate(codes)}
+    values |= {f"m{n}": month for n, month in enumerate(months)} | {"brand": brand, "count": len(keys)}
+    found = _Found([])
+    for what, text, number in fetch(connection, _lookup(sqlite, len(keys), len(codes), len(months)), values):
+        if what == "account":
+            found.accounts[text] = number
+        elif what == "head":
+            found.head = text
+        elif what == "id":
+            found.ids.append(number)
+        elif what == "key":
+            found.keys_taken = True
+        else:
+            found.some_closed = True
+    found.ids = sorted(found.ids) if not sqlite else list(range(found.ids[0], found.ids[0] + len(keys)))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _lookup(sqlite: bool, keys: int, codes: int, months: int) -> str:
+    def marks(letter: str, count: int) -> str:
+        return ", ".join(f":{letter}{n}" for n in range(count))
+
+    drawn = "nextval(pg_get_serial_sequence('journal_entries', 'id')) FROM generate_series(1, :count)"
+    return f"""
+        SELECT 'id' AS what, '' AS text, {"coalesce(max(id), 0) + 1 FROM journal_entries" if sqlite else drawn}
+        UNION ALL
+        SELECT 'head', hash, id FROM
+            (SELECT hash, id FROM journal_entries WHERE brand_id = :brand ORDER BY id DESC LIMIT 1) newest
+        UNION ALL
+        SELECT 'account', code, id FROM accounts WHERE brand_id = :brand AND code IN ({marks("a", codes)})
+        UNION ALL
+        SELECT 'key', key, id FROM journal_entries WHERE brand_id = :brand AND key IN ({marks("k", keys)})
+        UNION ALL
+        SELECT 'closed', '', id FROM accounting_periods
+        WHERE brand_id = :brand AND status = 'closed' AND month IN ({marks("m", months)})
+    """
 
 
 def _write(
