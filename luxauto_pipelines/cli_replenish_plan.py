@@ -87,6 +87,8 @@ def approve(
     Who and when are kept. What is approved already is left as it is. A rejected SKU is proposed again only when its quantity
     has changed by more than `material_change` of `buying.yaml`.
     """
+    from assets.inventory.buying.settings import load_buying
+    from assets.inventory.buying_plan import expected_arrivals
     from luxauto_pipelines.instance import reload
     from resources.store.purchasing import Decision, approve_orders, read_orders, reject_orders
 
@@ -99,8 +101,11 @@ def approve(
         return
     decision = Decision(actor(), today(books), reason)
     with books.write() as (connection, brand):
-        decide = reject_orders if reject else approve_orders
-        decided = decide(connection, brand, numbers, decision)
+        if reject:
+            decided = reject_orders(connection, brand, numbers, decision)
+        else:
+            arrivals = expected_arrivals(connection, brand, load_buying(books.settings.home), decision.day)
+            decided = approve_orders(connection, brand, numbers, decision, arrivals)
         after = read_orders(connection, brand)
         for number in decided:
             _audit(connection, brand, "replenish.reject" if reject else "replenish.approve", number, after, reason)
@@ -299,7 +304,9 @@ def _chosen(orders: "pl.DataFrame", named: list[str], supplier: str | None, *, e
     return list(dict.fromkeys(numbers))
 
 
-def _show_orders(books: "BrandStore", orders: "pl.DataFrame", states: Sequence[str], format: Format, *, none: str) -> None:
+def _show_orders(
+    books: "BrandStore", orders: "pl.DataFrame", states: Sequence[str], format: Format, *, none: str
+) -> None:
     from assets.finance.money import to_decimal
 
     rows = [

@@ -6,7 +6,7 @@ what becomes of a plan.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ from assets.inventory.buying.settings import BuyingSettings
 from assets.inventory.reorder import Known, ReorderPolicy, protection_days, reorder_plan
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings
-from resources.store.purchasing import coming, deliveries, order_quantities
+from resources.store.catalog import read_catalog
+from resources.store.purchasing import Rejection, coming, deliveries, order_quantities, read_orders, rejections
 from resources.store.rates import read_rates
 
 if TYPE_CHECKING:
@@ -60,8 +61,38 @@ def plan_purchases(
     on_order = coming(connection, brand)
     plan = reorder_plan(frames.levels, frames.forecasts, frames.catalog, on_order, policy, as_of=as_of, known=known)
     plan = plan_seasons(plan, frames.catalog, costs, buying)
+    plan = without_rejected(plan, rejections(connection, brand), buying.material_change)
     rates = _rates(connection, brand, settings, costs)
     return propose(plan, frames.catalog, costs, buying, budgets=budgets, rates=rates)
+
+
+def without_rejected(plan: pl.DataFrame, rejected: Mapping[str, Rejection], material_change: float) -> pl.DataFrame:
+    """The plan without what a person rejected, as long as its quantity has not changed materially; the reason says who."""
+    rows = []
+    for sku, units, reason in plan.select("sku", "recommended_quantity", "reason").iter_rows():
+        said = rejected.get(sku)
+        if said is not None and units and said.holds(units, material_change):
+            why = f"{reason.rstrip('.')}; {said.quantity} were rejected by {said.actor} on {said.at:%Y-%m-%d}: {said.reason}."
+            rows.append((sku, 0, why))
+    if not rows:
+        return plan
+    schema = {"sku": pl.String(), "left": pl.Int64(), "why": pl.String()}
+    return (
+        plan.join(pl.DataFrame(rows, schema=schema, orient="row"), on="sku", how="left", maintain_order="left")
+        .with_columns(
+            recommended_quantity=pl.coalesce("left", "recommended_quantity"), reason=pl.coalesce("why", "reason")
+        )
+        .select(plan.columns)
+    )
+
+
+def expected_arrivals(connection: "Connection", brand: int, buying: BuyingSettings, day: date) -> dict[str, date]:
+    """When each draft would arrive if it went out on the day: with its slowest SKU, by what suppliers have taken so far."""
+    drafts = read_orders(connection, brand).filter(pl.col("status") == "draft")
+    times = sku_lead_times(learnt_lead_times(connection, brand, buying, day), read_catalog(connection, brand))
+    days = pl.col("lead_time_mean").fill_null(buying.default_lead_time_days).max().round()
+    slowest = drafts.join(times, on="sku", how="left").group_by("number").agg(days.cast(pl.Int64).alias("days"))
+    return {number: day + timedelta(days=count) for number, count in slowest.iter_rows()}
 
 
 def policy_of(buying: BuyingSettings) -> ReorderPolicy:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from resources.store.brands import location_ids
-from resources.store.bulk import fetch, insert_frame, insert_row, read_frame, run
+from resources.store.bulk import as_instant, fetch, insert_frame, insert_row, read_frame, run
 from resources.store.movements import Movement, index_movements, move
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
 from resources.store.vocabulary import ON_ORDER_STATES
@@ -75,6 +75,19 @@ class Drafted(NamedTuple):
     written: int
     revised: int
     held_back: tuple[str, ...]
+
+
+class Rejection(NamedTuple):
+    """How many units of a SKU were rejected, by whom, when and why."""
+
+    quantity: int
+    actor: str
+    at: datetime
+    reason: str
+
+    def holds(self, quantity: int, material_change: float) -> bool:
+        """Whether this quantity is the rejected one still, but for a change that is not material."""
+        return abs(quantity - self.quantity) <= material_change * self.quantity
 
 
 @dataclass(frozen=True)
@@ -157,11 +170,11 @@ def draft_orders(
         .join(now, on="sku", how="left")
         .filter(pl.col("open_now").fill_null(0) <= pl.col("seen").fill_null(0))
     )
-    rejected = _rejected(connection, brand)
+    rejected = rejections(connection, brand)
     held = [
         sku
         for sku, units in fresh.select("sku", "quantity").iter_rows()
-        if _same(rejected.get(sku), units, material_change)
+        if sku in rejected and rejected[sku].holds(units, material_change)
     ]
     fresh = fresh.filter(~pl.col("sku").is_in(held)).sort("supplier", "sku", nulls_last=True)
     ids = ensure_skus(connection, brand, fresh.select("sku", name=pl.lit(None, TEXT)))
@@ -190,6 +203,21 @@ def draft_orders(
     return Drafted(new["supplier"].n_unique() if new.height else 0, revised, tuple(sorted(held)))
 
 
+def rejections(connection: "Connection", brand: int) -> dict[str, Rejection]:
+    """The rejection of each SKU whose newest order was rejected; one that was ordered since is not among them."""
+    query = f"""
+        SELECT s.sku, {_STATUS}, l.quantity, o.decided_by, o.decided_at, o.decision_reason
+        FROM purchase_order_lines l JOIN purchase_orders o ON o.id = l.purchase_order_id JOIN skus s ON s.id = l.sku_id
+        WHERE l.brand_id = :brand AND (o.status <> 'cancelled' OR o.decided_at IS NOT NULL) ORDER BY o.id
+    """
+    newest = {sku: (status, said) for sku, status, *said in fetch(connection, query, {"brand": brand})}
+    return {
+        sku: Rejection(units, actor, as_instant(at), reason)
+        for sku, (status, (units, actor, at, reason)) in newest.items()
+        if status == "rejected"
+    }
+
+
 def read_orders(connection: "Connection", brand: int) -> pl.DataFrame:
     """Lines of every purchase order, newest first, with the columns ORDERS."""
     query = f"""
@@ -202,12 +230,25 @@ def read_orders(connection: "Connection", brand: int) -> pl.DataFrame:
     return read_frame(connection, query, ORDERS, {"brand": brand})
 
 
-def approve_orders(connection: "Connection", brand: int, numbers: Sequence[str], decision: Decision) -> list[str]:
+def approve_orders(
+    connection: "Connection",
+    brand: int,
+    numbers: Sequence[str],
+    decision: Decision,
+    arrivals: Mapping[str, date] | None = None,
+) -> list[str]:
     """Approve those of these orders that are drafts: from then on they are on order. Returns their numbers.
 
-    One that is approved already is left as it is. Raises PurchaseOrderError for one that is unknown, rejected or cancelled.
+    `arrivals`: the day on which each is expected, in place of the draft's, which was counted from the day of its plan. One that
+    is approved already is left as it is. Raises PurchaseOrderError for one that is unknown, rejected or cancelled.
     """
-    return _decide(connection, brand, numbers, decision, to="approved", done=("approved", "ordered", "received"))
+    done = ("approved", "ordered", "received")
+    approved = _decide(connection, brand, numbers, decision, to="approved", done=done)
+    for number in approved:
+        if number in (arrivals or {}):
+            statement = "UPDATE purchase_orders SET expected_on = :day WHERE brand_id = :brand AND number = :number"
+            run(connection, statement, {"day": (arrivals or {})[number], "brand": brand, "number": number})
+    return approved
 
 
 def reject_orders(connection: "Connection", brand: int, numbers: Sequence[str], decision: Decision) -> list[str]:
@@ -351,21 +392,6 @@ def _revise(
         """
         run(connection, statement, {"order": order})
     return len(changed)
-
-
-def _rejected(connection: "Connection", brand: int) -> dict[str, int]:
-    """Units of the SKUs whose newest order was rejected."""
-    query = f"""
-        SELECT s.sku, l.quantity, {_STATUS}
-        FROM purchase_order_lines l JOIN purchase_orders o ON o.id = l.purchase_order_id JOIN skus s ON s.id = l.sku_id
-        WHERE l.brand_id = :brand AND (o.status <> 'cancelled' OR o.decided_at IS NOT NULL) ORDER BY o.id
-    """
-    newest = {sku: (units, status) for sku, units, status in fetch(connection, query, {"brand": brand})}
-    return {sku: units for sku, (units, status) in newest.items() if status == "rejected"}
-
-
-def _same(rejected: int | None, units: int, material_change: float) -> bool:
-    return rejected is not None and abs(units - rejected) <= material_change * rejected
 
 
 def _open_draft(connection: "Connection", brand: int, supplier: object, expected_on: Any) -> int | None:

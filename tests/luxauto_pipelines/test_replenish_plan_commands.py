@@ -25,6 +25,7 @@ from resources.lake import Lake, MissingAsset
 from resources.store import Store
 from resources.store.audit import read_page
 from resources.store.brand_store import BrandStore
+from resources.store.bulk import run
 from resources.store.ledger import read_postings
 from resources.store.orders import read_order_lines
 from resources.store.purchasing import PurchaseOrderError, deliveries, on_order
@@ -140,8 +141,14 @@ def test_drafts_are_approved_once_and_then_on_order(brand: BrandStore) -> None:
     with brand.read() as (connection, number):
         assert on_order(connection, number).is_empty()
     assert [row["status"] for row in answer("replenish", "approve")] == ["draft"] * 3
+    old = datetime.now(UTC).date() - timedelta(days=40)
+    with brand.write() as (connection, number):
+        run(connection, "UPDATE purchase_orders SET expected_on = :day", {"day": old})
     assert answer("replenish", "approve", "--supplier", "Arnolfi")["decided"] == ["PO-000001"]
     assert answer("replenish", "approve", "--all")["decided"] == ["PO-000002"]
+    today = today_in(brand.settings.current.timezone, datetime.now(UTC))
+    due = {row["number"]: row["expected_on"] for row in answer("replenish", "orders")}
+    assert due == dict.fromkeys(("PO-000001", "PO-000002"), (today + timedelta(days=14)).isoformat())
     again = answer("replenish", "approve", "po-000001")
     assert (again["decided"], again["unchanged"]) == ([], ["PO-000001"])
     assert statuses() == {"PO-000001": "approved", "PO-000002": "approved"}
@@ -158,7 +165,11 @@ def test_what_is_rejected_is_not_proposed_again_by_a_draft(brand: BrandStore) ->
     assert isinstance(luxauto("replenish", "approve", "PO-000002", "--reject").exception, PurchaseOrderError)
     done = answer("replenish", "approve", "PO-000002", "--reject", "--reason", "no cash this month")
     assert done == {"decision": "rejected", "decided": ["PO-000002"], "unchanged": []}
-    assert answer("replenish", "plan", "--draft")["drafts"]["held_back"] == ["HAT"]
+    assert answer("replenish", "plan", "--draft")["drafts"] == {"written": 0, "revised": 0, "held_back": []}
+    assert {row["sku"] for row in answer("replenish", "plan")["proposals"]} == {"BAG", "TOTE"}
+    (told,) = answer("replenish", "plan", "--sku", "HAT")["not_ordered"]
+    assert "were rejected by" in told["reason"]
+    assert told["reason"].endswith(": no cash this month.")
     assert statuses() == {"PO-000001": "draft", "PO-000002": "rejected"}
     (row,) = [row for row in answer("replenish", "orders", "--all") if row["sku"] == "HAT"]
     assert row["why"] == "no cash this month"
