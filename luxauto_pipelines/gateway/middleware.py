@@ -63,9 +63,9 @@ class Shell:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"] = [*message.get("headers", ()), *added]
-                headers.append((b"x-request-id", request_id.encode()))
-                if not any(name == b"cache-control" for name, _ in headers):
+                own = message.get("headers", ())
+                headers = message["headers"] = [*own, *added, (b"x-request-id", request_id.encode())]
+                if not any(name == b"cache-control" for name, _ in own):
                     headers.append(_NO_STORE)
                 window = scope.get("luxauto.rate_window")
                 if window is not None and status != 429:

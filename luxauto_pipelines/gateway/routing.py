@@ -4,6 +4,7 @@ Does not belong here: any route (`gateway/routers`), or how first answers are ke
 """
 
 from collections.abc import Callable, Coroutine
+from inspect import iscoroutinefunction
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -51,7 +52,7 @@ class GatewayRoute(APIRoute):
         return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+        handle = self.endpoint if self._takes_the_request_alone() else super().get_route_handler()
         scopes = [part.own_oauth_scopes or () for part in self.dependant.dependencies if part.call is gate]
         permissions = frozenset(permission for group in scopes for permission in group)
         if not permissions:
@@ -67,6 +68,19 @@ class GatewayRoute(APIRoute):
             return await answer_once(request, principal, key, handle)
 
         return guarded
+
+    def _takes_the_request_alone(self) -> bool:
+        """Whether the endpoint reads its request by itself and answers in full: nothing is left for FastAPI to find out."""
+        own = self.dependant
+        others = (*own.path_params, *own.query_params, *own.header_params, *own.cookie_params, *own.body_params)
+        # Both are seen to by the route itself: the caller before all else, the key where an answer is kept.
+        known = all(part.call in (gate, _documented_key) for part in own.dependencies)
+        return known and not others and own.request_param_name is not None and _answers(self.endpoint)
+
+
+def _answers(endpoint: Callable[..., Any]) -> bool:
+    """Whether it gives a response and is to be awaited."""
+    return iscoroutinefunction(endpoint) and endpoint.__annotations__.get("return") is Response
 
 
 def _open(

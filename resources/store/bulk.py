@@ -164,7 +164,7 @@ def _bound(value: Any, sqlite: bool) -> Any:
     if isinstance(value, dict):
         return json.dumps(value)
     if sqlite and isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
     if sqlite and isinstance(value, date):
         return value.isoformat()
     return value
