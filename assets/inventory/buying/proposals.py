@@ -68,7 +68,7 @@ def propose(
     ]
     currencies = {offer.supplier: offer.currency for offer in offers if offer.supplier and offer.currency}
     chosen = choose(offers, limits(settings, budgets, currencies), seconds=settings.solver_seconds)
-    changed = plan if chosen.method == AS_PLANNED else _within(plan, chosen)
+    changed = plan if chosen.method == AS_PLANNED else _within(plan, chosen, offers)
     rows = [_proposal(row, offer, chosen) for row, offer in _beside(changed, offers)]
     proposals = pl.DataFrame(rows, schema=PROPOSALS).sort("stockout_on", "sku", nulls_last=True)
     return Proposed(changed, proposals, chosen)
@@ -124,15 +124,18 @@ def _offer(row: dict[str, Any], of: dict[str, Any], settings: BuyingSettings, ra
     )
 
 
-def _within(plan: pl.DataFrame, chosen: Choice) -> pl.DataFrame:
+def _within(plan: pl.DataFrame, chosen: Choice, offers: list[Offer]) -> pl.DataFrame:
     """The plan with what was chosen; the reason of what was cut says by how much."""
+    by_sku = {offer.sku: offer for offer in offers}
     rows = []
     for sku, wanted, reason in (
         plan.filter(pl.col("recommended_quantity") > 0).select("sku", "recommended_quantity", "reason").iter_rows()
     ):
         units = chosen.quantities.get(sku, 0)
         if units != wanted:
-            why = chosen.left_out.get(sku, "within the limits other units earn more" if units or wanted else "")
+            rest = expected_profit(by_sku[sku], wanted) - expected_profit(by_sku[sku], units)
+            poor = "the rest is not expected to earn what keeping it costs"
+            why = chosen.left_out.get(sku, "within the limits other units earn more" if rest > 0 else poor)
             said = (reason or ".").replace(f"Order {wanted}", f"Order {units} of {wanted}", 1)
             rows.append((sku, units, f"{said.rstrip('.')}; {why}."))
     schema = {"sku": pl.String(), "chosen": pl.Int64(), "why": pl.String()}

@@ -80,6 +80,19 @@ def test_a_sku_without_a_cost_is_left_out_of_a_budget_and_says_so():
     assert made.plan["reason"][0] == "Order 0 of 20: none is left; its cost is unknown, so it is in no budget."
 
 
+def test_a_lot_that_costs_more_than_it_earns_is_left_out_of_a_budget_and_says_so():
+    slow = plan({"sku": "BAG", "protection_mean": 0.5, "protection_sigma": 0.2, "min_order_quantity": 20})
+    made = propose(
+        slow,
+        catalog({"sku": "BAG", "retail_price_minor": 10100}),
+        costs(BAG=10000),
+        BuyingSettings(),
+        budgets={"EUR": Decimal(9999)},
+    )
+    assert made.plan["recommended_quantity"].to_list() == [0]
+    assert made.plan["reason"][0].endswith("; the rest is not expected to earn what keeping it costs.")
+
+
 SEASON = BuyingSettings.model_validate({"seasons": [{"collection": "Spring", "ends": "2026-05-24", "salvage": 0.2}]})
 
 
