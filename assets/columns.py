@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 GLOSSARY: dict[str, str] = {
+    "share": "Share of the SKU's units",
     "shard": "Which SKUs are forecast together",
     "demand_class": "Kind of demand: smooth, erratic, intermittent or lumpy",
     "locked": "Whether it is the origin that nothing which was chosen has seen",

@@ -73,6 +73,9 @@ def init(
     name: Annotated[str | None, typer.Option(help="Name of the brand, as reports show it.")] = None,
     currency: Annotated[str | None, typer.Option(help="Base currency of the books, an ISO 4217 code.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of the books, such as Europe/Paris.")] = None,
+    country: Annotated[
+        str | None, typer.Option(help="Whose public holidays the forecasts look at (ISO 3166, such as FR).")
+    ] = None,
     automation: Annotated[bool | None, typer.Option(help="Start with schedules and sensors switched on.")] = None,
     format: FormatOption = Format.table,
 ) -> None:
@@ -87,7 +90,7 @@ def init(
     settings = load_settings()
     if currency is not None:
         exponent(currency)
-    given = {"name": name, "base_currency": currency, "timezone": timezone}
+    given = {"name": name, "base_currency": currency, "timezone": timezone, "country": country}
     values = {**settings.current.model_dump(), **{k: v for k, v in given.items() if v is not None}}
     top_level = {} if automation is None else {"automation": automation}
     settings = save_brand(settings, settings.brand, BrandSettings.model_validate(values), **top_level)

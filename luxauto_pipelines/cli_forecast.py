@@ -40,6 +40,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Where to write the forecasts (Parquet).", show_default=False)
     ] = None,
+    country: Annotated[
+        str | None, typer.Option(help="Add this country's public holidays (ISO 3166, such as GB).", show_default=False)
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Another seed, another sample to learn from; the same one, the same numbers.")
     ] = 0,
@@ -65,6 +68,7 @@ def evaluate(
             horizon=horizon,
             origins=origins,
             step=step,
+            country=country,
             seed=seed,
             progress=lambda done, _: bar.update(task, completed=done),
         )

@@ -50,6 +50,7 @@ nightly_forecast = dg.define_asset_job(
         "stock_alerts",
         "forecast_accuracy",
         "forecast_hierarchy",
+        "demand_forecast_by_channel",
         "reorder_plan",
         "transfer_plan",
         "markdown_plan",

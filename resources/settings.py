@@ -35,6 +35,11 @@ class BrandSettings(BaseModel):
     name: str = "Maison"
     base_currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     timezone: str = "Europe/Paris"
+    country: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{2}$",
+        description="Country (ISO 3166) whose public holidays and sales periods the forecasts look at.",
+    )
     books_start: date = Field(default=date(2020, 1, 1), description="First day of the daily partitions.")
     allocation: Literal["shared", "priority", "pro_rata"] = Field(
         default="shared",

@@ -11,6 +11,7 @@ from assets.forecasting.demand import weekly_demand
 from assets.forecasting.schemas import (
     ACCURACY_SCHEMA,
     BACKTEST_SCHEMA,
+    BY_CHANNEL_SCHEMA,
     FORECAST_SCHEMA,
     HISTORY,
     LEVELS_SCHEMA,
@@ -99,7 +100,8 @@ def demand_forecasts(
             continue
         # Histories that did not change since the last run are not fitted again.
         memory = Memory(folder / f"members-{key}.parquet")
-        made = forecast_shard(history, catalog, memory=memory, unsold=unsold if key == KEYS[0] else ())
+        country = store.settings.current.country
+        made = forecast_shard(history, catalog, country=country, memory=memory, unsold=unsold if key == KEYS[0] else ())
         memory.save()
         context.log.info(f"shard {key}: {history['sku'].n_unique()} SKUs, {memory.fitted} histories fitted")
         forecasts.append(made.forecasts)
@@ -200,3 +202,25 @@ def forecast_hierarchy(
         preview=frame.filter(pl.col("hierarchy_level") != "sku"),
         **{f"nodes_{level}": nodes for level, nodes in levels.iter_rows()},
     )
+
+
+@dg.asset(
+    **asset_options("forecasting", BY_CHANNEL_SCHEMA, kinds={"parquet"}, words=WORDS),
+)
+def demand_forecast_by_channel(
+    demand_forecast: pl.DataFrame, transactions: pl.LazyFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Every SKU's forecast by channel and country, by who bought it in the last half year; the parts sum to the SKU."""
+    from assets.forecasting.by_channel import forecast_by_channel
+
+    frame = forecast_by_channel(demand_forecast, transactions)
+
+    def plot() -> bytes:
+        from assets.charts import stacked_bars
+
+        total = (
+            frame.group_by("week", "channel").agg(pl.col("mean").sum()).pivot("channel", index="week", values="mean")
+        )
+        return stacked_bars(total.sort("week"), "week", sorted(total.columns[1:]), "Forecast by channel", "units")
+
+    return result(frame, plot if frame.height else None, "Units that are forecast, by week and channel")

@@ -4,8 +4,9 @@ Belongs here: the features of a series at an origin, the sample that is learnt f
 members that know one series alone, and calibration.
 
 Units are divided by the series' own recent mean, and their square root is learnt, so that big and small sellers teach each
-other and single large orders do not rule. Every step ahead is a row of its own (direct forecasts). There is no calendar
-among the features: with less than two years of data it is learnt by heart, and made every measure worse.
+other and single large orders do not rule. Every step ahead is a row of its own (direct forecasts). Holidays, sales periods and
+promotions are features where the panel knows them. Left out, because measures got worse or no better: the week of the year,
+which less than two years of data let it learn by heart, and the price beside its own median.
 """
 
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def _sample(
         if share < 1:
             count = max(1, round(share * len(chosen)))
             chosen = np.sort(random.choice(chosen, count, replace=False))
-        some = Panel((), panel.first, panel.freq, panel.y[chosen])
+        some = panel.some(chosen)
         features, level, age = _features(some, at)
         old = age >= _LEAST_WEEKS * week
         for step in range(min(horizon, panel.periods - at)):
@@ -171,8 +172,10 @@ def _of_all(units: Floats, known: NDArray[np.bool_], level: Floats, week: int) -
 
 
 def _with_step(features: Floats, panel: Panel, at: int, step: int) -> Floats:
-    """The features with how far ahead is asked for, and for days what the same weekday sold lately."""
+    """The features with how far ahead is asked for, what is known of that period, and for days what its weekday sold lately."""
     columns = [features, np.full((len(features), 1), float(step))]
+    if panel.known is not None:
+        columns.append(np.broadcast_to(panel.known[:, at + step], (len(features), len(panel.known))))
     if panel.freq.week > 1:
         week = panel.freq.week
         ago = [at + step - week * (1 + step // week + back) for back in range(8)]

@@ -79,6 +79,20 @@ def week_features(weeks: Iterable[date], country: str = "FR", promotions: pl.Dat
     return pl.DataFrame(rows, schema=WEEK_FEATURES, orient="row")
 
 
+def day_features(first: date, last: date, country: str, promotions: pl.DataFrame | None = None) -> pl.DataFrame:
+    """day, holidays, sales_period, promotion (0 or 1 each) of the days from `first` to `last`, in order; see `week_features`.
+
+    Raises ValueError for a country that is not known.
+    """
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    years = set(range(first.year, last.year + 1))
+    free, sales = _public_holidays(country, years), _french_sales(years) if country == "FR" else set()
+    own = _promotion_days(promotions)
+    rows = [(day, float(day in free), float(day in sales), float(day in own)) for day in days]
+    schema = {"day": pl.Date(), **dict.fromkeys(("holidays", "sales_period", "promotion"), pl.Float64())}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def sku_features(
     demand: pl.DataFrame, horizon: int, country: str = "FR", promotions: pl.DataFrame | None = None
 ) -> pl.DataFrame:

@@ -144,6 +144,17 @@ levels_add_up = sql_check(
     "SKUs, products and categories each sum to the brand.",
 )
 
+parts_add_up = sql_check(
+    "demand_forecast_by_channel",
+    "parts_sum_to_the_sku",
+    """
+    SELECT f.sku, f.week, f.mean, sum(part.mean) AS parts FROM demand_forecast f JOIN demand_forecast_by_channel part
+    ON part.sku = f.sku AND part.week = f.week GROUP BY f.sku, f.week, f.mean
+    HAVING abs(sum(part.mean) - f.mean) > 1e-6 * greatest(f.mean, 1)
+    """,
+    "A SKU's parts by channel and country sum to its forecast.",
+)
+
 CHECKS = [
     forecast_suite,
     history_has_no_holes,
@@ -154,4 +165,5 @@ CHECKS = [
     one_locked_origin,
     said_once,
     levels_add_up,
+    parts_add_up,
 ]

@@ -15,7 +15,7 @@ import polars as pl
 from assets.forecasting.demand_class import NAMES, demand_classes
 from assets.forecasting.ensemble import LEAST_WEEKS, NO_HISTORY, Forecast, Forecaster
 from assets.forecasting.members import Memory
-from assets.forecasting.panel import Floats, InvalidPanel, Panel, read_panel
+from assets.forecasting.panel import Floats, InvalidPanel, Panel, read_panel, with_calendar
 from assets.forecasting.scores import QUANTILE_COLUMNS, Scores, score
 
 FORECASTS: dict[str, pl.DataType] = {
@@ -47,6 +47,7 @@ def rolling_forecasts(
     freq: str,
     horizon: int,
     cutoffs: Sequence[date],
+    country: str | None = None,
     memory: Memory | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -54,9 +55,10 @@ def rolling_forecasts(
     """Forecasts of the `horizon` periods after each cutoff, the last period that is known then: columns `FORECASTS`.
 
     `table`: unique_id, ds, y. Each forecast is made of what lies until its cutoff alone. A series that has not begun by then
-    has no rows. Raises InvalidPanel, also for a cutoff without enough history before it.
+    has no rows. `country` (ISO 3166) adds its public holidays. Raises InvalidPanel, also for a cutoff without enough history
+    before it.
     """
-    panel = read_panel(table, freq)
+    panel = _read(table, freq, horizon, country)
     return _rolled(panel, horizon, [_origin(panel, cutoff) for cutoff in cutoffs], memory, seed, progress)
 
 
@@ -67,6 +69,7 @@ def evaluate(
     horizon: int = 8,
     origins: int = 4,
     step: int = 8,
+    country: str | None = None,
     memory: Memory | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -78,7 +81,7 @@ def evaluate(
     if min(horizon, origins, step) < 1:
         raise InvalidPanel("horizon, origins and step are 1 or more")
     began = time.process_time()
-    panel = read_panel(table, freq)
+    panel = _read(table, freq, horizon, country)
     at = [panel.periods - horizon - step * back for back in range(origins - 1, -1, -1)]
     forecasts = _rolled(panel, horizon, [_checked(panel, origin) for origin in at], memory, seed, progress)
     spent = time.process_time() - began
@@ -135,6 +138,11 @@ def _rolled(
         if progress:
             progress(done, len(origins))
     return pl.concat(tables)
+
+
+def _read(table: pl.DataFrame, freq: str, horizon: int, country: str | None) -> Panel:
+    panel = read_panel(table, freq)
+    return with_calendar(panel, horizon, country) if country else panel
 
 
 def _scale(y: Floats) -> Floats:

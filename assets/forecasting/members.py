@@ -49,8 +49,7 @@ class Memory:
         missing = np.array([n for n, key in enumerate(keys) if key not in self._known], dtype=int)
         self._used.update(keys)
         if len(missing):
-            some = Panel(tuple(panel.ids[n] for n in missing), panel.first, panel.freq, panel.y[missing])
-            made = fit_members(some, horizon)
+            made = fit_members(panel.some(missing), horizon)
             self.fitted += len(missing)
             self._known.update((keys[n], made[:, at].tobytes()) for at, n in enumerate(missing))
         shape = (len(MEMBERS), horizon)

@@ -5,7 +5,7 @@ Belongs here: reading a long table into an array, and what makes it unusable. Do
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 COLUMNS = ("unique_id", "ds", "y")
+KNOWN = ("holidays", "sales_period", "promotion")
+"""What is known of a day in advance."""
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -54,13 +56,15 @@ class Frequency:
 class Panel:
     """Series of counts on one calendar.
 
-    y: (series, periods), units a period; NaN before a series begins, and nowhere after.
+    y: (series, periods), units a period; NaN before a series begins, and nowhere after. known: (regressors, periods and
+    those to come), what is known of every period in advance, such as holidays.
     """
 
     ids: tuple[str, ...]
     first: date
     freq: Frequency
     y: Floats
+    known: Floats | None = None
 
     @property
     def periods(self) -> int:
@@ -77,7 +81,11 @@ class Panel:
 
     def until(self, period: int) -> "Panel":
         """What was known at the end of period `period - 1`: a copy, so that nothing later can be seen."""
-        return Panel(self.ids, self.first, self.freq, self.y[:, :period].copy())
+        return replace(self, y=self.y[:, :period].copy())
+
+    def some(self, rows: NDArray[np.int64]) -> "Panel":
+        """Some of the series."""
+        return replace(self, ids=tuple(self.ids[row] for row in rows), y=self.y[rows])
 
     def ages(self) -> NDArray[np.int64]:
         """How many periods each series has."""
@@ -88,7 +96,26 @@ class Panel:
         digest = hashlib.sha256(f"{self.first}|{self.freq.name}|{self.y.shape}".encode())
         digest.update("\x1f".join(self.ids).encode())
         digest.update(np.ascontiguousarray(self.y).tobytes())
+        digest.update(b"" if self.known is None else np.ascontiguousarray(self.known).tobytes())
         return digest.hexdigest()[:16]
+
+
+def with_calendar(panel: Panel, horizon: int, country: str, promotions: pl.DataFrame | None = None) -> Panel:
+    """The panel with the public holidays, sales periods and promotions of its periods and the `horizon` after: shares of days.
+
+    `promotions`: first and last day of each, as `calendar.week_features` takes them. Raises InvalidPanel for a country that is
+    not known.
+    """
+    from assets.forecasting.calendar import day_features
+
+    first, last = panel.day(0), panel.day(panel.periods + horizon)
+    try:
+        days = day_features(first, last, country, promotions)
+    except ValueError as error:
+        raise InvalidPanel(str(error)) from error
+    length = panel.freq.step.days
+    shares = days.select(KNOWN).to_numpy()[: (panel.periods + horizon) * length]
+    return replace(panel, known=shares.reshape(panel.periods + horizon, length, len(KNOWN)).mean(axis=1).T.copy())
 
 
 def read_panel(table: pl.DataFrame, freq: str) -> Panel:

@@ -57,6 +57,15 @@ LEVELS_SCHEMA: dict[str, pl.DataType] = {
     "lower": pl.Float64(),
     "upper": pl.Float64(),
 }
+BY_CHANNEL_SCHEMA: dict[str, pl.DataType] = {
+    "sku": pl.String(),
+    "channel": pl.String(),
+    "country": pl.String(),
+    "week": pl.Date(),
+    "step": pl.Int64(),
+    "share": pl.Float64(),
+    "mean": pl.Float64(),
+}
 FAN_SCHEMA: dict[str, pl.DataType] = {
     "week": pl.Date(),
     "actual": pl.Float64(),

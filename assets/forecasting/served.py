@@ -13,7 +13,7 @@ from assets.forecasting.ensemble import LEAST_WEEKS, Forecaster
 from assets.forecasting.evaluate import table_of, with_actuals
 from assets.forecasting.launches import ACTIVE, launch_forecasts, lifecycle, new_skus, with_end_of_life
 from assets.forecasting.members import Memory
-from assets.forecasting.panel import Panel, read_panel
+from assets.forecasting.panel import Panel, read_panel, with_calendar
 from assets.forecasting.schemas import BACKTEST_SCHEMA, FORECAST_SCHEMA, SHARD
 from assets.forecasting.scores import QUANTILE_COLUMNS
 
@@ -39,6 +39,7 @@ def forecast_shard(
     attributes: pl.DataFrame,
     *,
     horizon: int = HORIZON_WEEKS,
+    country: str | None = None,
     memory: Memory | None = None,
     seed: int = 0,
     unsold: Collection[str] = (),
@@ -48,11 +49,13 @@ def forecast_shard(
 
     The backtest goes back `BACKTEST_ORIGINS` horizons, as far as there is history; each origin was made of what was known
     then. Its newest origin is `locked`: nothing that is chosen has seen it. `attributes`: see `launches.launch_forecasts`.
-    `unsold` are SKUs without a sale that this shard forecasts too. Raises InvalidPanel.
+    `country` (ISO 3166) adds its public holidays and sales periods. `unsold` are SKUs without a sale that this shard forecasts
+    too. Raises InvalidPanel.
     """
     if history.is_empty():
         return Served(pl.DataFrame(schema=FORECAST_SCHEMA), pl.DataFrame(schema=BACKTEST_SCHEMA))
     panel = read_panel(history.select(unique_id="sku", ds="week", y=pl.col("units").clip(lower_bound=0.0)), FREQ)
+    panel = with_calendar(panel, horizon, country) if country else panel
     forecaster = Forecaster(panel, horizon, memory=memory, seed=seed)
     origins = [panel.periods - horizon * back for back in range(BACKTEST_ORIGINS, 0, -1)]
     origins = [origin for origin in origins if origin >= LEAST_WEEKS]

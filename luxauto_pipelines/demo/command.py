@@ -42,9 +42,7 @@ def run_demo(
         write_demo(folder, seed=seed, until=last_day)
     truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     first = date.fromisoformat(truth["first_day"]).replace(day=1)
-    save_brand(
-        settings, settings.brand, BrandSettings(name=NAME, timezone="Europe/Paris", books_start=first), automation=True
-    )
+    save_brand(settings, settings.brand, BrandSettings(name=NAME, country="FR", books_start=first), automation=True)
     err.print(f"1/3 {NAME}: {truth['counts']['orders']:,} orders of two years, in {folder}", soft_wrap=True)
     for kind in ("catalog", "rates", "stock"):
         ingest(lambda books, tell, kind=kind: ingest_reference(books, folder / f"{kind}.csv", kind, tell))

@@ -77,6 +77,7 @@ PARENTS: dict[str, list[str]] = {
     "demand_forecast": ["catalog", "demand_history"],
     "forecast_backtest": ["catalog", "demand_history"],
     "forecast_accuracy": ["demand_forecast", "demand_history"],
+    "demand_forecast_by_channel": ["demand_forecast", "transactions"],
     "forecast_hierarchy": ["catalog", "demand_forecast", "demand_history", "forecast_backtest"],
     "reorder_plan": ["catalog", "demand_forecast", "forecast_backtest", "sku_costs", "stock_levels"],
     "stock_alerts": ["demand_forecast", "demand_history", "forecast_backtest", "reorder_plan", "stock_levels"],
