@@ -16,7 +16,7 @@ PRIOR_UNITS = 20.0
 
 
 def forecast_by_channel(forecasts: pl.DataFrame, transactions: pl.LazyFrame) -> pl.DataFrame:
-    """`BY_CHANNEL_SCHEMA`: the mean of every SKU and week in each channel and country that sold in the last `SHARE_WEEKS` weeks.
+    """The mean of every SKU and week in each channel and country that sold in the last `SHARE_WEEKS` weeks (BY_CHANNEL_SCHEMA).
 
     forecasts: sku, week, step, mean. transactions: day, sku, kind, quantity, channel, country; a missing country is a part of
     its own. A SKU's share is (its units there + `PRIOR_UNITS` * the brand's share) / (its units + `PRIOR_UNITS`). Without any

@@ -26,7 +26,7 @@ def test_shares_are_the_skus_own_drawn_to_the_brands() -> None:
     sold = sales(("BAG", "store", "FR", 60), ("BELT", "web", "DE", 20))
     told = forecast_by_channel(forecasts(BAG=10.0, NEW=8.0), sold)
     assert told.schema == pl.Schema(BY_CHANNEL_SCHEMA)
-    mean = dict(((sku, channel), value) for sku, channel, value in told.select("sku", "channel", "mean").iter_rows())
+    mean = {(sku, channel): value for sku, channel, value in told.select("sku", "channel", "mean").iter_rows()}
     assert mean["BAG", "store"] == pytest.approx(10 * (60 + PRIOR_UNITS * 0.75) / (60 + PRIOR_UNITS))
     assert mean["NEW", "store"] == pytest.approx(6)
     assert mean["NEW", "web"] == pytest.approx(2)
