@@ -75,7 +75,9 @@ def stock_levels(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl
     return result(frame, plot, "Lowest ten SKUs by units available", skus_never_counted=uncounted)
 
 
-@dg.asset(name="reorder_plan", deps=["forecast_backtest"], **asset_options("inventory", REORDER_SCHEMA, kinds={"parquet"}))
+@dg.asset(
+    name="reorder_plan", deps=["forecast_backtest"], **asset_options("inventory", REORDER_SCHEMA, kinds={"parquet"})
+)
 def reorder_plan_asset(
     store: dg.ResourceParam[BrandStore],
     lake: dg.ResourceParam[Lake],

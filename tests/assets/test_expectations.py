@@ -21,7 +21,7 @@ from assets.expectations import Rule, sql_check, suite
 from assets.finance.assets import TRANSACTIONS
 from assets.finance.checks import ledger_suite, transactions_suite
 from assets.forecasting.checks import forecast_suite
-from assets.forecasting.forecast import FORECAST_SCHEMA
+from assets.forecasting.schemas import FORECAST_SCHEMA
 from assets.inventory.checks import movements_suite
 from luxauto_pipelines.definitions import build_definitions
 from luxauto_pipelines.ingest import ingest_reference

@@ -9,6 +9,7 @@ import pytest
 
 from assets.finance import assets as finance
 from assets.forecasting import assets as forecasting
+from assets.forecasting.shards import KEYS
 from assets.inventory import assets as inventory
 from assets.inventory import retail_assets, retail_checks, valuation_assets, valuation_checks
 from resources.io_manager import LakeResource, ParquetIOManager, StoreResource
@@ -17,6 +18,7 @@ from resources.store.brand_store import BrandStore
 from tests.resources.store.test_stock_valuation import House
 
 DAY = "2025-03-01"
+SHARD = KEYS[0]
 OF_THE_DAY = [
     "fx_rates",
     "catalog",
@@ -27,9 +29,9 @@ OF_THE_DAY = [
     "ledger",
     "financial_report",
 ]
+OF_A_SHARD = ["demand_history"]
 AFTER_IT = [
     "stock_levels",
-    "demand_history",
     "stock_valuation",
     "sell_through",
     "weeks_of_cover",
@@ -60,13 +62,13 @@ def house(books: BrandStore) -> House:
     return house
 
 
-def make(names: list[str], day: str | None = None) -> dict[str, bool]:
+def make(names: list[str], partition: str | None = None) -> dict[str, bool]:
     """Make these assets; which of their checks passed."""
     assets = dg.load_assets_from_modules([inventory, valuation_assets, retail_assets, finance, forecasting])
     done = dg.materialize(
         [*cast("list[dg.AssetsDefinition]", assets), *CHECKS],
         selection=dg.AssetSelection.assets(*names),
-        partition_key=day,
+        partition_key=partition,
         resources={"io_manager": ParquetIOManager(), "lake": LakeResource(), "store": StoreResource()},
         raise_on_error=False,
     )
@@ -78,7 +80,7 @@ def lake(house: House) -> Lake:
 
 
 def test_a_day_is_valued_posted_and_read_off(house: House) -> None:
-    passed = make(OF_THE_DAY, DAY) | make(AFTER_IT)
+    passed = make(OF_THE_DAY, DAY) | make(OF_A_SHARD, SHARD) | make(AFTER_IT)
     assert passed == dict.fromkeys(NAMES, True)
     worth = lake(house).read("stock_valuation")
     assert worth.select("sku", "units", "value_minor", "currency", "base_value_minor").rows() == [
@@ -97,6 +99,7 @@ def test_a_day_is_valued_posted_and_read_off(house: House) -> None:
 
 def test_each_check_fails_where_what_it_asks_is_not_so(house: House) -> None:
     make(OF_THE_DAY, DAY)
+    make(OF_A_SHARD, SHARD)
     make(AFTER_IT)
     own, movements = lake(house), lake(house).read("stock_movements", [DAY])
     own.write("stock_movements", movements.with_columns(pl.col("quantity") + 1), DAY)
