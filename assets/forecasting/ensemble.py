@@ -28,6 +28,8 @@ BOOSTING_SHARE = 0.9
 """Of the ensemble's quantiles; the rest are those of the members."""
 MEDIAN_SHARE = 0.8
 """Of the ensemble's mean where a series always sells; the rest is the members' mean. See `_median_share`."""
+LEAST_UNITS = 0.02
+"""A lowest quantile below this is zero: counts are whole, and a week without a sale would lie outside by a hair."""
 LEAST_WEEKS = 12
 """Weeks before an origin without which nothing is made from it."""
 _LOOK_BACK = 3
@@ -118,6 +120,7 @@ class Forecaster:
         for name in CONTENDERS[1:]:
             places = models == name
             mean[places], quantiles[places] = points[name][places], said[name][places]
+        quantiles[..., 0][quantiles[..., 0] < LEAST_UNITS] = 0.0
         unborn = self.panel.until(cutoff).ages() == 0
         models[unborn], mean[unborn], quantiles[unborn] = NO_HISTORY, 0.0, 0.0
         return Forecast(cutoff, mean, quantiles, models.astype(str), classes, chosen)
