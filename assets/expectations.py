@@ -9,12 +9,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import DAILY
+from assets.partitions import DAILY, MONTHLY
 from resources.lake import Lake
 
 SAMPLE_ROWS = 10
@@ -94,6 +95,24 @@ def sql_check(
     return check
 
 
+def monthly_check(
+    asset: str, name: str, query: str, description: str, *, blocking: bool = True
+) -> dg.AssetChecksDefinition:
+    """A `sql_check` of an asset with a partition a month: rows that `query` finds count by their column `month`.
+
+    A run answers for its own months; one that was started for the check alone, for all.
+    """
+
+    @dg.asset_check(asset=asset, name=name, description=description, blocking=blocking)
+    def check(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        found, months = lake.sql(query), run_months(context.run.tags)
+        if months is not None:
+            found = found.filter(pl.col("month").cast(pl.Date).is_in(months))
+        return rows_found(found, blocking=blocking)
+
+    return check
+
+
 def rows_found(offending: pl.DataFrame, *, blocking: bool = True) -> dg.AssetCheckResult:
     """The result of a check that looked for rows which should not exist."""
     from assets.presentation import markdown_table
@@ -132,8 +151,18 @@ def _gx_result(asset: str, rule: Rule, result: Any, frame: pl.DataFrame) -> dg.A
 
 def run_days(tags: Mapping[str, str]) -> list[str] | None:
     """Partitions of the run; None, which means all, for a check that was started by itself."""
+    return _run_keys(tags, DAILY)
+
+
+def run_months(tags: Mapping[str, str]) -> list[date] | None:
+    """The months of the run, as their first days; None likewise."""
+    keys = _run_keys(tags, MONTHLY)
+    return None if keys is None else [date.fromisoformat(key) for key in keys]
+
+
+def _run_keys(tags: Mapping[str, str], partitions: dg.TimeWindowPartitionsDefinition) -> list[str] | None:
     if ONE_TAG in tags:
         return [tags[ONE_TAG]]
     if START_TAG in tags:
-        return list(DAILY.get_partition_keys_in_range(dg.PartitionKeyRange(tags[START_TAG], tags[END_TAG])))
+        return list(partitions.get_partition_keys_in_range(dg.PartitionKeyRange(tags[START_TAG], tags[END_TAG])))
     return None

@@ -1,6 +1,9 @@
-"""The partitions that assets share: a day of the brand's books, a connected channel, a shard of the SKUs."""
+"""The partitions that assets share: a day and a month of the brand's books, a connected channel, a shard of the SKUs."""
 
+import calendar
+import warnings
 from collections.abc import Iterable
+from datetime import date
 
 import dagster as dg
 
@@ -14,7 +17,24 @@ def _daily() -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(current.books_start.isoformat(), timezone=current.timezone, end_offset=1)
 
 
+def _monthly() -> dg.MonthlyPartitionsDefinition:
+    current = load_settings().current
+    # end_offset: the running month is there as far as its days are closed.
+    first = current.books_start.replace(day=1)
+    return dg.MonthlyPartitionsDefinition(first.isoformat(), timezone=current.timezone, end_offset=1)
+
+
+def _until_month_end() -> dg.TimeWindowPartitionMapping:
+    with warnings.catch_warnings():
+        # Days that are still to come belong to the running month; to say so is in beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.TimeWindowPartitionMapping(start_offset=-12 * 50, allow_nonexistent_upstream_partitions=True)
+
+
 DAILY = _daily()
+MONTHLY = _monthly()
+UNTIL_MONTH_END = _until_month_end()
+"""A month is made of its days and of all before them: fifty years back, which is more than books hold."""
 CHANNELS = dg.DynamicPartitionsDefinition(name="channels")
 """The names of connected channels."""
 SHARDS = dg.StaticPartitionsDefinition(KEYS)
@@ -24,6 +44,17 @@ SHARDS = dg.StaticPartitionsDefinition(KEYS)
 def day_range(context: dg.AssetExecutionContext) -> tuple[str, str]:
     """First and last day of the run."""
     return context.partition_keys[0], context.partition_keys[-1]
+
+
+def months_of(context: dg.AssetExecutionContext) -> list[tuple[date, date]]:
+    """First and last day of each month of the run."""
+    firsts = [date.fromisoformat(key) for key in context.partition_keys]
+    return [(first, month_end(first)) for first in firsts]
+
+
+def month_end(day: date) -> date:
+    """The last day of the month that a day is in."""
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
 
 
 def keep_channels(instance: dg.DagsterInstance, names: Iterable[str]) -> None:

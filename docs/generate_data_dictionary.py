@@ -33,6 +33,7 @@ GROUPS = ("inventory", "finance", "forecasting")
 _PARTITIONS = {
     type(None): "none",
     dg.DailyPartitionsDefinition: "one a day",
+    dg.MonthlyPartitionsDefinition: "one a month",
     dg.DynamicPartitionsDefinition: "one a connected channel",
     dg.StaticPartitionsDefinition: "one a shard of the SKUs",
 }

@@ -5,6 +5,21 @@ import dagster as dg
 from resources.store.brand_store import BrandStore
 
 DAILY_ASSETS = ("transactions", "stock_movements", "movement_costs", "ledger", "financial_report")
+MONTHLY_ASSETS = (
+    "balance_sheet",
+    "cash_flow",
+    "margin_by_channel",
+    "margin_by_collection",
+    "margin_by_colour",
+    "margin_by_country",
+    "margin_by_size",
+    "profit_and_loss",
+    "receivables_ageing",
+    "revenue_waterfall",
+    "sell_through",
+    "trial_balance",
+    "vat_report",
+)
 SHARDED_ASSETS = ("demand_history", "demand_forecast", "forecast_backtest")
 CHANNEL_ASSETS = ("channel_orders", "channel_listings", "stock_drift", "published_stock")
 CHANNEL_TAG = "luxauto/channel"
@@ -19,23 +34,17 @@ daily_close = dg.define_asset_job(
     description="Close one day of the books: movements, order lines, ledger and report.",
     tags={"luxauto/job": "daily_close"},
 )
+monthly_reports = dg.define_asset_job(
+    "monthly_reports",
+    selection=dg.AssetSelection.assets(*MONTHLY_ASSETS),
+    description="Write the reports of one month, as far as its days are closed.",
+    tags={"luxauto/job": "monthly_reports"},
+)
 nightly_forecast = dg.define_asset_job(
     "nightly_forecast",
     selection=dg.AssetSelection.assets(
-        "profit_and_loss",
         "margin_by_sku",
-        "margin_by_channel",
-        "margin_by_collection",
-        "margin_by_colour",
-        "margin_by_size",
-        "margin_by_country",
-        "balance_sheet",
-        "trial_balance",
-        "cash_flow",
-        "revenue_waterfall",
-        "vat_report",
         "fx_revaluation",
-        "receivables_ageing",
         "cohort_value",
         "payout_reconciliation",
         "unmatched_items",
@@ -43,7 +52,6 @@ nightly_forecast = dg.define_asset_job(
         "anomalies",
         "stock_levels",
         "stock_valuation",
-        "sell_through",
         "weeks_of_cover",
         "markdown_effect",
         "stock_turns",
@@ -205,6 +213,7 @@ def reconcile_payouts() -> None:
 
 JOBS = [
     daily_close,
+    monthly_reports,
     demand_forecasting,
     nightly_forecast,
     replenishment,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TextIO
@@ -19,8 +19,9 @@ from typing import TextIO
 import polars as pl
 
 from assets.forecasting.shards import KEYS
+from assets.partitions import month_end
 from luxauto_pipelines.instance import MODULE, child_environment
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, SHARDED_ASSETS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, MONTHLY_ASSETS, SHARDED_ASSETS
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings, open_books
 from resources.store.brand_store import BrandStore
@@ -49,11 +50,13 @@ class RefreshFailed(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is stale: assets by name, and the days of the daily ones."""
+    """What is stale: assets by name, the days of the daily ones, and the months, as their first days, of the monthly ones."""
 
     assets: tuple[str, ...]
-    first_day: date | None
-    last_day: date | None
+    first_day: date | None = None
+    last_day: date | None = None
+    first_month: date | None = None
+    last_month: date | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -73,7 +76,7 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
             read_rates(connection, brand),
         )
     if not lines.height and not movements.height and not postings.height:
-        return Plan((), None, None)
+        return Plan(())
     lake = Lake(books.settings.lake_url, books.settings.brand)
     graph = _Graph.load()
     days = pl.concat([lines["day"], movements["day"], postings["day"]]).unique().sort()
@@ -94,15 +97,26 @@ def plan(books: BrandStore, *, everything: bool = False) -> Plan:
     } | ({"fx_rates"} if not _same_rates(lake, books, rates) else set())
     if reconciled_at is not None:
         roots |= graph.made_before(reconciled_at.timestamp(), RECONCILED_ASSETS)
+    months = pl.date_range(days.dt.month_start()[0], days[-1], "1mo", eager=True).to_list()
+    behind = sorted(graph.months_behind(months))
+    # What is not of days, such as the catalogue, is read by every month alike.
+    every_month = everything or bool(graph.with_descendants(roots - set(DAILY_ASSETS)) & set(MONTHLY_ASSETS))
+    roots |= set(MONTHLY_ASSETS) if behind else set()
     assets = graph.keys if everything else graph.with_descendants(roots)
     if everything or (assets & set(DAILY_ASSETS) and not stale_days):
         stale_days = days.to_list()
-    if not assets & set(DAILY_ASSETS):
-        return Plan(tuple(sorted(assets)), None, None)
-    # The new cost or rate of an old day changes its ledger: then every day is made again.
-    whole = bool({"sku_costs", "fx_rates"} & roots)
-    first, last = (days.to_list()[0], days.to_list()[-1]) if whole else (stale_days[0], stale_days[-1])
-    return Plan(tuple(sorted(assets)), first, last)
+    wanted = Plan(tuple(sorted(assets)))
+    if assets & set(DAILY_ASSETS):
+        # The new cost or rate of an old day changes its ledger: then every day is made again.
+        whole = bool({"sku_costs", "fx_rates"} & roots)
+        first, last = (days.to_list()[0], days.to_list()[-1]) if whole else (stale_days[0], stale_days[-1])
+        wanted = replace(wanted, first_day=first, last_day=last)
+    if assets & set(MONTHLY_ASSETS):
+        stale = [*behind, *(stale_days[:1] if wanted.first_day else [])]
+        # What was posted in a month is in the balances of all months after it.
+        first = months[0] if every_month or not stale else max(months[0], min(stale).replace(day=1))
+        wanted = replace(wanted, first_month=first, last_month=months[-1])
+    return wanted
 
 
 def days_behind(books: BrandStore) -> int:
@@ -115,9 +129,9 @@ def days_behind(books: BrandStore) -> int:
 def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
     """Materialize a plan by `dagster asset materialize`, in processes of its own. Returns the path of their log.
 
-    Four runs one after the other: what the days are valued with, the days, the shards that are forecast, what is read off
-    them. In one run with a range Dagster would plan every asset for every partition. `progress(step, done, total)` is told of
-    every step that ends. Raises RefreshFailed; what is downstream of a failed run is not begun.
+    Five runs one after the other: what the days are valued with, the days, the months, the shards that are forecast, what is
+    read off them. In one run with a range Dagster would plan every asset for every partition. `progress(step, done, total)` is
+    told of every step that ends. Raises RefreshFailed; what is downstream of a failed run is not begun.
     """
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,9 +156,10 @@ def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
 def _stages(wanted: Plan) -> list[list[str]]:
     values = [name for name in wanted.assets if name in VALUE_ASSETS]
     days = [name for name in wanted.assets if name in DAILY_ASSETS]
+    months = [name for name in wanted.assets if name in MONTHLY_ASSETS]
     shards = [name for name in wanted.assets if name in SHARDED_ASSETS]
-    rest = [name for name in wanted.assets if name not in values + days + shards]
-    return [stage for stage in (values, days, shards, rest) if stage]
+    rest = [name for name in wanted.assets if name not in values + days + months + shards]
+    return [stage for stage in (values, days, months, shards, rest) if stage]
 
 
 def _materialize(
@@ -154,6 +169,8 @@ def _materialize(
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(assets)]
     if set(assets) & set(DAILY_ASSETS):
         command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
+    if set(assets) & set(MONTHLY_ASSETS):
+        command += ["--partition-range", f"{wanted.first_month}...{wanted.last_month}"]
     if set(assets) & set(SHARDED_ASSETS):
         command += ["--partition-range", f"{KEYS[0]}...{KEYS[-1]}"]
     failed: list[str] = []
@@ -171,11 +188,15 @@ def _materialize(
 
 @dataclass(frozen=True)
 class _Graph:
-    """The asset graph as names: parents of each, when each was last made, and in which order the days of the daily ones."""
+    """The asset graph as names: parents of each, when each was last made, and in which order the days and the months were.
+
+    `days_made` and `months_made` tell by asset and partition the number of the event: a later one has a larger number.
+    """
 
     parents: dict[str, set[str]]
     made_at: dict[str, float]
     days_made: dict[str, dict[str, int]]
+    months_made: dict[str, dict[str, int]]
 
     @classmethod
     def load(cls) -> "_Graph":
@@ -188,16 +209,22 @@ class _Graph:
         keys = graph.get_all_asset_keys() - {dg.AssetKey(name) for name in CHANNEL_ASSETS}
         with dg.DagsterInstance.get() as instance:
             events = {key: instance.get_latest_materialization_event(key) for key in keys}
-            daily = {
-                name: instance.event_log_storage.get_latest_storage_id_by_partition(
-                    dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION
-                )
-                for name in DAILY_ASSETS
-            }
+            daily, monthly = (
+                {
+                    name: dict(
+                        instance.event_log_storage.get_latest_storage_id_by_partition(
+                            dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION
+                        )
+                    )
+                    for name in names
+                }
+                for names in (DAILY_ASSETS, MONTHLY_ASSETS)
+            )
         return cls(
             {key.to_user_string(): {p.to_user_string() for p in graph.get(key).parent_keys} for key in keys},
             {key.to_user_string(): event.timestamp for key, event in events.items() if event},
-            {name: dict(days) for name, days in daily.items()},
+            daily,
+            monthly,
         )
 
     @property
@@ -215,11 +242,30 @@ class _Graph:
             ):
                 yield day
 
+    def months_behind(self, months: list[date]) -> Iterable[date]:
+        """Months that a monthly asset lacks, or has from before a day that it reads, which are all until the month's end."""
+        for month in months:
+            key, end = month.isoformat(), month_end(month).isoformat()
+            newest = {
+                name: max((number for day, number in made.items() if day <= end), default=-1)
+                for name, made in self.days_made.items()
+            }
+            newest |= {name: made.get(key, -1) for name, made in self.months_made.items()}
+            if any(
+                newest[name] < 0 or any(newest.get(parent, -1) > newest[name] for parent in self.parents[name])
+                for name in MONTHLY_ASSETS
+            ):
+                yield month
+
     def out_of_date(self) -> Iterable[str]:
-        """Assets that were never made, or whose parent was made after them."""
+        """Assets that were never made, or whose parent was made after them.
+
+        Of those of months it is not asked whether a day was made later: `months_behind` says which months that concerns.
+        """
         for name, parents in self.parents.items():
             own = self.made_at.get(name)
-            if own is None or any(self.made_at.get(parent, 0.0) > own for parent in parents):
+            asked = parents - set(DAILY_ASSETS) - set(MONTHLY_ASSETS) if name in MONTHLY_ASSETS else parents
+            if own is None or any(self.made_at.get(parent, 0.0) > own for parent in asked):
                 yield name
 
     def made_before(self, instant: float, names: Iterable[str]) -> set[str]:

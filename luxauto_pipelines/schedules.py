@@ -1,9 +1,12 @@
 """What the clock starts. Switched on only where the installation says `automation: true`."""
 
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
 import dagster as dg
 
 from assets.forecasting.shards import KEYS
-from assets.partitions import keep_channels
+from assets.partitions import MONTHLY, keep_channels
 from luxauto_pipelines.jobs import (
     CHANNEL_TAG,
     channel_sync,
@@ -11,6 +14,7 @@ from luxauto_pipelines.jobs import (
     demand_forecasting,
     freshness,
     month_end,
+    monthly_reports,
     nightly_forecast,
     reconcile_payouts,
     retention,
@@ -21,7 +25,7 @@ from resources.store.connections import read_connections
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Daily close, nightly forecast and the freshness check, in the brand's time zone; and each channel's sync by the hour."""
+    """What a night and a month's end start, by the brand's clock, and each channel's sync by the hour."""
     running = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
     zone = settings.current.timezone
 
@@ -34,11 +38,20 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         description="At half past one, close the day that has just ended.",
     )
     def close_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        from datetime import timedelta
-        from zoneinfo import ZoneInfo
-
-        ended = (context.scheduled_execution_time.astimezone(ZoneInfo(zone)) - timedelta(days=1)).date().isoformat()
+        ended = _yesterday(context, zone).isoformat()
         return dg.RunRequest(run_key=ended, partition_key=ended)
+
+    @dg.schedule(
+        job=monthly_reports,
+        cron_schedule="15 3 * * *",
+        execution_timezone=zone,
+        default_status=running,
+        name="monthly_reports_schedule",
+        description="At a quarter past three, after the close, write the reports of the month of the day that was closed.",
+    )
+    def report_running_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        ended = _yesterday(context, zone)
+        return dg.RunRequest(run_key=ended.isoformat(), partition_key=ended.replace(day=1).isoformat())
 
     @dg.schedule(
         job=channel_sync,
@@ -83,18 +96,46 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         description="On the third, when the rates of the last working day are known, revalue the month that is over.",
     )
     def revalue_last_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        from datetime import timedelta
-        from zoneinfo import ZoneInfo
-
-        first = context.scheduled_execution_time.astimezone(ZoneInfo(zone)).replace(day=1)
-        month = f"{first - timedelta(days=1):%Y-%m}"
+        month = f"{_end_of_last_month(context, zone):%Y-%m}"
         return dg.RunRequest(month, {"ops": {"revalue_foreign_balances": {"config": {"month": month}}}})
+
+    @dg.schedule(
+        job=daily_close,
+        cron_schedule="20 4 3 * *",
+        execution_timezone=zone,
+        default_status=running,
+        name="month_close_schedule",
+        description="After the revaluation on the third, close the last day of the month once more: it was booked on it.",
+    )
+    def close_last_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        ended = _end_of_last_month(context, zone)
+        return dg.RunRequest(run_key=f"{ended:%Y-%m} revalued", partition_key=ended.isoformat())
+
+    @dg.schedule(
+        job=monthly_reports,
+        cron_schedule="40 4 3 * *",
+        execution_timezone=zone,
+        default_status=running,
+        name="month_end_reports_schedule",
+        description="Then write the reports of that month and of all others, which the catalogue of now is read into.",
+    )
+    def report_every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        ended = _end_of_last_month(context, zone)
+        first, last = MONTHLY.get_first_partition_key(), (ended + timedelta(days=1)).isoformat()
+        months = {
+            "dagster/asset_partition_range_start": first or last,
+            "dagster/asset_partition_range_end": last,
+        }
+        return dg.RunRequest(f"{ended:%Y-%m} revalued", tags=months)
 
     return [
         close_yesterday,
+        report_running_month,
         forecast_every_shard,
         sync_every_channel,
         revalue_last_month,
+        close_last_month,
+        report_every_month,
         dg.ScheduleDefinition(
             name="reconciliation_schedule",
             job=reconcile_payouts,
@@ -128,3 +169,11 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             description="At a quarter past two, delete what names a person and has been kept for long enough.",
         ),
     ]
+
+
+def _yesterday(context: dg.ScheduleEvaluationContext, zone: str) -> date:
+    return (context.scheduled_execution_time.astimezone(ZoneInfo(zone)) - timedelta(days=1)).date()
+
+
+def _end_of_last_month(context: dg.ScheduleEvaluationContext, zone: str) -> date:
+    return context.scheduled_execution_time.astimezone(ZoneInfo(zone)).date().replace(day=1) - timedelta(days=1)

@@ -1,6 +1,7 @@
 """The finance assets: from order lines to the ledger, the daily report and what is read off it."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -8,9 +9,10 @@ import polars as pl
 from assets.finance.booking import load_chart, post_days
 from assets.finance.fx import RATIOS, daily_ratios
 from assets.finance.money import exponent
+from assets.finance.monthly import MONTH, month_options, newest, result_by_month, within_months
 from assets.finance.posting import value_lines, with_line_costs
 from assets.finance.statements import DAILY as REPORT
-from assets.finance.statements import daily_report, margin_by, profit_and_loss
+from assets.finance.statements import daily_report, margin_by, margin_by_month, profit_and_loss
 from assets.finance.stock_postings import line_costs
 from assets.partitions import DAILY, day_range
 from assets.presentation import asset_options, count_days, result
@@ -49,9 +51,11 @@ EXECUTIVE: dict[str, pl.DataType] = {
         ("gross_sales", "returns", "net_revenue", "orders", "units", "cogs", "margin", "costed_revenue"), INT
     ),
 }
+BY_EVENT_DAY: dict[str, Any] = {PARTITION_COLUMN: "event_day"}
+MARGIN_READS = ("transactions", "movement_costs")
 MARGIN_BY_SKU: dict[str, pl.DataType] = {"sku": TEXT, "name": TEXT, **MARGIN}
-MARGIN_BY_CHANNEL: dict[str, pl.DataType] = {"channel": TEXT, **MARGIN}
-MARGIN_BY_COLLECTION: dict[str, pl.DataType] = {"collection": TEXT, "category": TEXT, **MARGIN}
+MARGIN_BY_CHANNEL: dict[str, pl.DataType] = {**MONTH, "channel": TEXT, **MARGIN}
+MARGIN_BY_COLLECTION: dict[str, pl.DataType] = {**MONTH, "collection": TEXT, "category": TEXT, **MARGIN}
 
 
 @dg.asset(partitions_def=DAILY, **asset_options("finance", TRANSACTIONS, kinds={"sql", "parquet"}))
@@ -91,7 +95,7 @@ def fx_rates(store: dg.ResourceParam[BrandStore]) -> dg.MaterializeResult[pl.Dat
 @dg.asset(
     partitions_def=DAILY,
     deps=["movement_costs"],
-    **asset_options("finance", POSTINGS, kinds={"sql", "parquet"}, **{PARTITION_COLUMN: "event_day"}),
+    **asset_options("finance", POSTINGS, kinds={"sql", "parquet"}, **BY_EVENT_DAY),
 )
 def ledger(
     context: dg.AssetExecutionContext,
@@ -128,15 +132,13 @@ def financial_report(
     return result(frame)
 
 
-@dg.asset(
-    deps=["financial_report"], **asset_options("finance", PROFIT_AND_LOSS, kinds={"parquet"}), name="profit_and_loss"
-)
+@dg.asset(name="profit_and_loss", **month_options(PROFIT_AND_LOSS, reads=["ledger"], after=["financial_report"]))
 def profit_and_loss_asset(
-    store: dg.ResourceParam[BrandStore], ledger: pl.LazyFrame
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore], ledger: pl.LazyFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Month by month, every revenue and expense account in the base currency."""
+    """Every revenue and expense account of the month in the base currency."""
     base = store.settings.current.base_currency
-    frame = profit_and_loss(ledger, base)
+    frame = profit_and_loss(within_months(context, ledger), base)
 
     def plot() -> bytes:
         from assets.charts import Unit, stacked_bars
@@ -147,7 +149,7 @@ def profit_and_loss_asset(
         unit = Unit(currency=base, exponent=exponent(base))
         return stacked_bars(months, "month", ["revenue", "expenses"], "Revenue and expenses by month", base, unit=unit)
 
-    return result(frame, plot, "Revenue and expenses by month", preview=frame.sort("month", descending=True))
+    return result_by_month(context, frame, plot, "Revenue and expenses by month")
 
 
 def _ranking(frame: pl.DataFrame, label: str, title: str, base: str) -> bytes:
@@ -168,7 +170,7 @@ def margin_by_sku(
     movement_costs: pl.LazyFrame,
     catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Revenue, cost and margin of each SKU; without a known cost the margin is empty."""
+    """Revenue, cost and margin of each SKU over the whole history, by which the executive report ranks them."""
     base = store.settings.current.base_currency
     margins = margin_by(_goods(transactions, movement_costs, sku_costs, fx_rates, base), ["sku"])
     frame = margins.join(catalog.select("sku", "name"), on="sku", how="left", maintain_order="left").select(
@@ -179,23 +181,26 @@ def margin_by_sku(
     )
 
 
-@dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_CHANNEL, kinds={"parquet"}))
+@dg.asset(**month_options(MARGIN_BY_CHANNEL, reads=MARGIN_READS, after=["financial_report"]))
 def margin_by_channel(
+    context: dg.AssetExecutionContext,
     store: dg.ResourceParam[BrandStore],
     transactions: pl.LazyFrame,
     fx_rates: pl.DataFrame,
     sku_costs: pl.DataFrame,
     movement_costs: pl.LazyFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Revenue, cost and margin of each channel."""
+    """Revenue, cost and margin of each channel in the month."""
     base = store.settings.current.base_currency
-    goods = _goods(transactions, movement_costs, sku_costs, fx_rates, base)
-    frame = margin_by(goods, ["channel"]).select(*MARGIN_BY_CHANNEL)
-    return result(frame, lambda: _ranking(frame, "channel", "Net revenue by channel", base), "Net revenue by channel")
+    goods = _goods(within_months(context, transactions), movement_costs, sku_costs, fx_rates, base)
+    frame = margin_by_month(goods, ["channel"]).select(*MARGIN_BY_CHANNEL)
+    title = "Net revenue by channel"
+    return result_by_month(context, frame, lambda: _ranking(newest(frame), "channel", title, base), title)
 
 
-@dg.asset(deps=["financial_report"], **asset_options("finance", MARGIN_BY_COLLECTION, kinds={"parquet"}))
+@dg.asset(**month_options(MARGIN_BY_COLLECTION, reads=MARGIN_READS, after=["financial_report"]))
 def margin_by_collection(
+    context: dg.AssetExecutionContext,
     store: dg.ResourceParam[BrandStore],
     transactions: pl.LazyFrame,
     fx_rates: pl.DataFrame,
@@ -203,21 +208,22 @@ def margin_by_collection(
     movement_costs: pl.LazyFrame,
     catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Revenue, cost and margin of each collection and category; products without one are together in an empty row."""
+    """Revenue, cost and margin of each collection and category in the month; products without one are in an empty row."""
     base = store.settings.current.base_currency
-    goods = _goods(transactions, movement_costs, sku_costs, fx_rates, base)
+    goods = _goods(within_months(context, transactions), movement_costs, sku_costs, fx_rates, base)
     placed = goods.join(catalog.select("sku", "collection", "category"), on="sku", how="left")
-    frame = margin_by(placed, ["collection", "category"]).select(*MARGIN_BY_COLLECTION)
+    frame = margin_by_month(placed, ["collection", "category"]).select(*MARGIN_BY_COLLECTION)
 
     def plot() -> bytes:
         summed = (
-            frame.group_by("collection")
+            newest(frame)
+            .group_by("collection")
             .agg(pl.col("base_revenue_minor").sum())
             .sort("base_revenue_minor", descending=True)
         )
         return _ranking(summed, "collection", "Net revenue by collection", base)
 
-    return result(frame, plot, "Net revenue by collection")
+    return result_by_month(context, frame, plot, "Net revenue by collection")
 
 
 def _goods(

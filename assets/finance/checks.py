@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.expectations import Rule, rows_found, sql_check, suite
+from assets.expectations import Rule, monthly_check, rows_found, sql_check, suite
 from assets.finance.assets import TRANSACTIONS
 from assets.finance.booking import load_chart
 from assets.finance.money import exponents
@@ -149,7 +149,7 @@ report_is_the_lines = sql_check(
     "Gross sales and returns, which come from the ledger, equal a second count from the order lines.",
 )
 
-profit_is_the_ledger = sql_check(
+profit_is_the_ledger = monthly_check(
     "profit_and_loss",
     "equals_the_ledger",
     """
@@ -189,7 +189,28 @@ def margin_check(asset: str) -> dg.AssetChecksDefinition:
     )
 
 
-margins_add_up = [margin_check(asset) for asset in ("margin_by_sku", "margin_by_channel", "margin_by_collection")]
+def monthly_margin_check(asset: str) -> dg.AssetChecksDefinition:
+    """The same of a table of margins with a partition a month."""
+    return monthly_check(
+        asset,
+        "adds_up_to_the_report",
+        f"""
+        WITH margins AS (SELECT month, sum(base_revenue_minor) AS revenue FROM {asset} GROUP BY month),
+        report AS (
+            SELECT date_trunc('month', day) AS month, sum(base_net_revenue_minor) AS revenue FROM financial_report
+            GROUP BY ALL
+        )
+        SELECT month, margins.revenue, report.revenue AS reported FROM margins FULL JOIN report USING (month)
+        WHERE coalesce(margins.revenue, 0) <> coalesce(report.revenue, 0)
+        """,
+        "Its revenue adds up to the net revenue of the month's daily reports.",
+    )
+
+
+margins_add_up = [
+    margin_check("margin_by_sku"),
+    *(monthly_margin_check(asset) for asset in ("margin_by_channel", "margin_by_collection")),
+]
 
 report_is_the_books = sql_check(
     "executive_report",

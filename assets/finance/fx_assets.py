@@ -17,7 +17,7 @@ from resources.store.rates import read_rates
 def fx_revaluation(
     store: dg.ResourceParam[BrandStore], ledger: pl.LazyFrame, fx_rates: pl.DataFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Foreign balances at each month's end: what they stand at, are worth, and what was gained or lost on them."""
+    """Foreign balances at each month's end, and what was gained or lost on them; later days tell which months are over."""
     base, chart = store.settings.current.base_currency, load_chart(store.settings.home)
     postings = ledger.collect()
     # A carried rate is of a day that may still be to come.

@@ -148,6 +148,12 @@ def margin_by(valued: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     )
 
 
+def margin_by_month(valued: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """`margin_by` of each month of the lines for itself, the oldest first, with the column `month` before the others."""
+    dated = valued.with_columns(pl.col("day").dt.truncate("1mo").alias("month"))
+    return margin_by(dated, ["month", *keys]).sort("month", maintain_order=True)
+
+
 def cash_by_month(postings: pl.LazyFrame, clearing: str) -> pl.DataFrame:
     """What the clearing account took in and gave back: month, inflow, outflow, net in minor units of the base currency."""
     amount = pl.col("base_amount_minor")

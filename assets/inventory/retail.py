@@ -61,8 +61,8 @@ TURNS: dict[str, pl.DataType] = {
 }
 
 
-def sell_through(movements: pl.DataFrame, catalog: pl.DataFrame) -> pl.DataFrame:
-    """Units sold of what there was to sell, by SKU and month: columns SELL_THROUGH.
+def sell_through(movements: pl.DataFrame, catalog: pl.DataFrame, until: date | None = None) -> pl.DataFrame:
+    """Units sold of what there was to sell, by SKU and month, to the month of `until` or of the last movement: SELL_THROUGH.
 
     Sell-through is units sold, net of returns, over the units at the beginning of the month plus those received in it (first
     counts are received). Null where there was nothing to sell, or where stock was never counted, so that it fell below zero.
@@ -78,7 +78,7 @@ def sell_through(movements: pl.DataFrame, catalog: pl.DataFrame) -> pl.DataFrame
             quantity.sum().alias("moved"),
         )
     )
-    filled = _every_month(monthly).sort("sku", "month")
+    filled = _every_month(monthly, until).sort("sku", "month")
     closing = pl.col("moved").cum_sum().over("sku")
     stocked = filled.with_columns(closing.alias("closing_units"), (closing - pl.col("moved")).alias("opening_units"))
     offered = pl.col("opening_units") + pl.col("units_received")
@@ -236,9 +236,9 @@ def base_changes(valued: pl.DataFrame, ratios: pl.DataFrame, base: str) -> pl.Da
     return converted.with_columns(pl.when(nothing).then(0).otherwise("base_minor").alias("base_minor"))
 
 
-def _every_month(monthly: pl.DataFrame) -> pl.DataFrame:
-    """A row for each month from a SKU's first to the last of all; what did not move is 0."""
-    last = monthly["month"].max()
+def _every_month(monthly: pl.DataFrame, until: date | None) -> pl.DataFrame:
+    """A row for each month from a SKU's first to that of `until`, or the last of all; what did not move is 0."""
+    last = until.replace(day=1) if until and monthly.height else monthly["month"].max()
     if not isinstance(last, date):
         return monthly
     months = monthly.group_by("sku").agg(pl.date_range(pl.col("month").min(), last, "1mo").alias("month"))

@@ -8,18 +8,23 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
+from assets.finance.monthly import month_options, result_by_month
 from assets.finance.posting import value_lines, with_line_costs
 from assets.finance.stock_postings import line_costs
 from assets.inventory import retail
+from assets.partitions import months_of
 from assets.presentation import asset_options, result
 from resources.store.brand_store import BrandStore
 
 
-@dg.asset(name="sell_through", **asset_options("inventory", retail.SELL_THROUGH, kinds={"parquet"}))
-def sell_through_asset(stock_movements: pl.LazyFrame, catalog: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
-    """Month by month, how much of what there was to sell of each SKU was sold."""
-    moved = stock_movements.select("sku", "day", "kind", "quantity").collect()
-    frame = retail.sell_through(moved, catalog)
+@dg.asset(name="sell_through", **month_options(retail.SELL_THROUGH, reads=["stock_movements"], group="inventory"))
+def sell_through_asset(
+    context: dg.AssetExecutionContext, stock_movements: pl.LazyFrame, catalog: pl.DataFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """How much of what there was to sell of each SKU in the month was sold."""
+    (first, _), (_, last) = months_of(context)[0], months_of(context)[-1]
+    moved = stock_movements.filter(pl.col("day") <= last).select("sku", "day", "kind", "quantity").collect()
+    frame = retail.sell_through(moved, catalog, last).filter(pl.col("month") >= first)
     by_collection = retail.sell_through_by_collection(frame)
 
     def plot() -> bytes:
@@ -32,14 +37,14 @@ def sell_through_asset(stock_movements: pl.LazyFrame, catalog: pl.DataFrame) -> 
         return line_chart(wide, "month", wide.columns[1:], "Sell-through by collection", "%")
 
     drawn = plot if by_collection.height else None
-    return result(frame, drawn, "Sell-through by collection", preview=frame.sort("month", descending=True))
+    return result_by_month(context, frame, drawn, "Sell-through by collection")
 
 
 @dg.asset(name="weeks_of_cover", **asset_options("inventory", retail.COVER, kinds={"parquet"}))
 def weeks_of_cover_asset(
     stock_levels: pl.DataFrame, demand_history: pl.DataFrame, catalog: pl.DataFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """For how many weeks the stock of each SKU lasts at the pace of the last weeks."""
+    """For how many weeks the stock of each SKU lasts, as it is now, at the pace of the last weeks."""
     frame = retail.weeks_of_cover(stock_levels, demand_history, catalog)
 
     def plot() -> bytes:
@@ -60,7 +65,7 @@ def markdown_effect(
     fx_rates: pl.DataFrame,
     catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """What was sold at which discount off the list price, and what margin it left."""
+    """What was sold at which discount off the list price, which is known as of now only, and what margin it left."""
     base = store.settings.current.base_currency
     goods = transactions.filter(pl.col("kind") == "goods").collect()
     known = with_line_costs(goods, line_costs(movement_costs.collect()))
@@ -86,7 +91,7 @@ def stock_turns_asset(
     fx_rates: pl.DataFrame,
     catalog: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """How often the stock of each SKU was sold in a year, and the gross margin for each unit of money that it ties up."""
+    """How often each SKU's stock was sold in the last 365 days, and the gross margin for each unit of money that it ties up."""
     base = store.settings.current.base_currency
     goods = transactions.filter(pl.col("kind").is_in(["goods", "refund"])).collect()
     lines = value_lines(goods, sku_costs, fx_rates, base)

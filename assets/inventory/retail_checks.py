@@ -1,20 +1,22 @@
 """Rules that the retail figures keep: they are of the units and the money that the other assets have."""
 
-from assets.expectations import sql_check
+from assets.expectations import monthly_check, sql_check
 
-sell_through_is_the_stock = sql_check(
+sell_through_is_the_stock = monthly_check(
     "sell_through",
     "closes_with_what_is_there",
     """
-    WITH newest AS (SELECT sku, closing_units FROM sell_through WHERE month = (SELECT max(month) FROM sell_through)),
-    moved AS (
-        SELECT sku, sum(quantity) AS units FROM stock_movements
-        WHERE kind NOT IN ('reservation', 'transfer') GROUP BY sku
+    WITH months AS (SELECT DISTINCT month FROM sell_through),
+    moves AS (
+        SELECT sku, date_trunc('month', day) AS moved_in, sum(quantity) AS units FROM stock_movements
+        WHERE kind NOT IN ('reservation', 'transfer') GROUP BY ALL
+    ), left_over AS (
+        SELECT month, sku, sum(units) AS units FROM months JOIN moves ON moved_in <= month GROUP BY ALL
     )
-    SELECT sku, newest.closing_units, moved.units FROM newest FULL JOIN moved USING (sku)
-    WHERE coalesce(newest.closing_units, 0) <> coalesce(moved.units, 0)
+    SELECT month, sku, closing_units, units FROM sell_through FULL JOIN left_over USING (month, sku)
+    WHERE coalesce(closing_units, 0) <> coalesce(units, 0)
     """,
-    "The last month closes with the units that all movements have left.",
+    "Every month closes with the units that the movements until then have left.",
     blocking=False,
 )
 

@@ -62,7 +62,7 @@ def figures(books: BrandStore) -> dict[str, Any]:
     margins, plan = lake.read("margin_by_sku"), lake.read("reorder_plan")
     forecasts, backtest = lake.read("demand_forecast"), lake.read("forecast_backtest")
     orders, alerts = lake.read("purchase_orders"), lake.read("stock_alerts")
-    channel = lake.read("margin_by_channel").row(0, named=True)
+    channel = _best_channel(lake.read("margin_by_channel"))
     best = margins.row(0, named=True)
     ahead = plan.filter(pl.col("stockout_on").is_not_null()).sort("stockout_on")
     costed = margins.drop_nulls("base_margin_minor")
@@ -117,6 +117,12 @@ def summary(found: dict[str, Any]) -> list[str]:
 
 def _total(frame: pl.DataFrame, column: str) -> int:
     return int(frame[column].sum())
+
+
+def _best_channel(margins: pl.DataFrame) -> dict[str, Any]:
+    """Of all months together."""
+    sums = margins.group_by("channel").agg(pl.col("base_revenue_minor").sum())
+    return sums.sort("base_revenue_minor", "channel", descending=[True, False]).row(0, named=True)
 
 
 def _pinball(backtest: pl.DataFrame) -> float:

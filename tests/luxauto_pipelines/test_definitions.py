@@ -10,14 +10,16 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from assets.partitions import DAILY, MONTHLY, UNTIL_MONTH_END
 from luxauto_pipelines.definitions import build_definitions, defs
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS, SHARDED_ASSETS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS, MONTHLY_ASSETS, SHARDED_ASSETS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -66,7 +68,15 @@ PARENTS: dict[str, list[str]] = {
     "vat_report": ["ledger"],
     "fx_revaluation": ["fx_rates", "ledger"],
     "receivables_ageing": ["ledger"],
-    "revenue_waterfall": ["financial_report", "fx_rates", "ledger", "movement_costs", "sku_costs", "transactions"],
+    "revenue_waterfall": [
+        "financial_report",
+        "fx_rates",
+        "ledger",
+        "movement_costs",
+        "profit_and_loss",
+        "sku_costs",
+        "transactions",
+    ],
     "cohort_value": ["financial_report", "fx_rates", "ledger", "transactions"],
     "payout_reconciliation": ["ledger"],
     "unmatched_items": ["ledger"],
@@ -131,8 +141,9 @@ def test_every_job_resolves_and_makes_something() -> None:
         assert job.description, job.name
 
 
-def test_the_daily_close_is_of_one_day_and_the_other_jobs_of_all() -> None:
+def test_the_daily_close_is_of_one_day_the_reports_of_one_month_and_the_other_jobs_of_all() -> None:
     assert isinstance(defs.resolve_job_def("daily_close").partitions_def, dg.DailyPartitionsDefinition)
+    assert isinstance(defs.resolve_job_def("monthly_reports").partitions_def, dg.MonthlyPartitionsDefinition)
     for name in ("nightly_forecast", "replenishment", "freshness"):
         assert defs.resolve_job_def(name).partitions_def is None, name
 
@@ -174,7 +185,7 @@ def test_an_asset_says_what_it_is_whose_it_is_and_what_its_columns_mean(name: st
     assert [column.name for column in schema.columns if not column.description] == []
 
 
-def test_partitions_are_days_channels_and_shards(graph: AssetGraph) -> None:
+def test_partitions_are_days_months_channels_and_shards(graph: AssetGraph) -> None:
     partitions = {
         key.to_user_string(): type(graph.get(key).partitions_def)
         for key in graph.get_all_asset_keys()
@@ -182,7 +193,31 @@ def test_partitions_are_days_channels_and_shards(graph: AssetGraph) -> None:
     }
     by_day = dict.fromkeys(DAILY_ASSETS, dg.DailyPartitionsDefinition)
     by_shard = dict.fromkeys(SHARDED_ASSETS, dg.StaticPartitionsDefinition)
-    assert partitions == by_day | by_shard | dict.fromkeys(CHANNEL_ASSETS, dg.DynamicPartitionsDefinition)
+    by_month = dict.fromkeys(MONTHLY_ASSETS, dg.MonthlyPartitionsDefinition)
+    assert partitions == by_day | by_month | by_shard | dict.fromkeys(CHANNEL_ASSETS, dg.DynamicPartitionsDefinition)
+
+
+@pytest.mark.parametrize("name", MONTHLY_ASSETS)
+def test_a_month_is_made_of_all_days_until_its_end(name: str, graph: AssetGraph) -> None:
+    days, months = DAILY, MONTHLY
+    for parent in graph.get(dg.AssetKey(name)).parent_keys & {dg.AssetKey(one) for one in DAILY_ASSETS}:
+        mapping = graph.get_partition_mapping(dg.AssetKey(name), parent)
+        found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+            months.subset_with_partition_keys(["2020-03-01"]), months, days
+        )
+        keys = list(found.partitions_subset.get_partition_keys())
+        assert (keys[0], keys[-1], len(keys)) == ("2020-01-01", "2020-03-31", 91)
+
+
+def test_the_running_month_is_one_of_the_months_though_some_of_its_days_are_to_come() -> None:
+    running = MONTHLY.get_partition_keys()[-1]
+    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    assert running == today.replace(day=1).isoformat()
+    found = UNTIL_MONTH_END.get_upstream_mapped_partitions_result_for_partitions(
+        MONTHLY.subset_with_partition_keys([running]), MONTHLY, DAILY
+    )
+    assert list(found.partitions_subset.get_partition_keys()) == DAILY.get_partition_keys()
+    assert list(found.required_but_nonexistent_subset.get_partition_keys()) == []
 
 
 def test_every_check_says_what_it_asks(graph: AssetGraph) -> None:
@@ -204,6 +239,9 @@ def test_schedules_and_sensors_start_as_the_installation_says(
     assert {schedule.name: schedule.default_status.value for schedule in schedules} == dict.fromkeys(
         (
             "daily_close_schedule",
+            "monthly_reports_schedule",
+            "month_close_schedule",
+            "month_end_reports_schedule",
             "demand_forecasting_schedule",
             "nightly_forecast_schedule",
             "freshness_schedule",
@@ -242,6 +280,31 @@ def test_the_daily_close_is_of_the_day_that_has_just_ended_in_the_brands_zone(no
     context = dg.build_schedule_context(scheduled_execution_time=datetime.fromisoformat(now))
     request = cast("dg.RunRequest", schedule(context))
     assert (request.run_key, request.partition_key) == (closed, closed)
+
+
+def asked_at(name: str, now: str) -> dg.RunRequest:
+    """What a schedule asks for at an instant."""
+    schedules = cast("list[dg.ScheduleDefinition]", build_definitions().schedules)
+    schedule = next(found for found in schedules if found.name == name)
+    context = dg.build_schedule_context(scheduled_execution_time=datetime.fromisoformat(now))
+    return cast("dg.RunRequest", schedule(context))
+
+
+def test_a_night_writes_the_reports_of_the_month_of_the_day_that_was_closed() -> None:
+    in_the_month = asked_at("monthly_reports_schedule", "2026-03-10T02:15:00+00:00")
+    assert (in_the_month.run_key, in_the_month.partition_key) == ("2026-03-09", "2026-03-01")
+    after_it = asked_at("monthly_reports_schedule", "2026-04-01T01:15:00+00:00")
+    assert (after_it.run_key, after_it.partition_key) == ("2026-03-31", "2026-03-01")
+
+
+def test_after_the_revaluation_its_day_is_closed_again_and_every_month_is_reported() -> None:
+    close = asked_at("month_close_schedule", "2026-03-03T03:20:00+00:00")
+    assert close.partition_key == "2026-02-28"
+    # A night has asked for that day before, by another key.
+    assert close.run_key != "2026-02-28"
+    reports = asked_at("month_end_reports_schedule", "2026-03-03T03:40:00+00:00")
+    assert reports.tags["dagster/asset_partition_range_start"] == MONTHLY.get_first_partition_key()
+    assert reports.tags["dagster/asset_partition_range_end"] == "2026-03-01"
 
 
 def test_dagster_itself_finds_the_workspace_valid(home: Path) -> None:

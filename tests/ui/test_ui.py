@@ -147,10 +147,13 @@ def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
     schedules = (
         "daily_close_schedule",
         "demand_forecasting_schedule",
+        "monthly_reports_schedule",
         "nightly_forecast_schedule",
         "freshness_schedule",
         "channel_sync_schedule",
         "month_end_schedule",
+        "month_close_schedule",
+        "month_end_reports_schedule",
         "reconciliation_schedule",
         "retention_schedule",
     )

@@ -10,7 +10,7 @@ from assets.finance.reports.evidence import line_evidence
 from assets.finance.reports.model import NOT_GIVEN, Column, Report, ReportError, Row, Value, all_of
 from assets.finance.reports.sources import Sources, within
 from assets.finance.reports.span import Span
-from assets.finance.statements import margin_by
+from assets.finance.statements import margin_by, margin_by_month
 
 DIMENSIONS = {
     "sku": "SKU",
@@ -116,5 +116,5 @@ def _behind(lines: pl.DataFrame, by: str, row: str, column: str) -> pl.DataFrame
 
 
 def margin_frame(sources_lines: pl.DataFrame, catalog: pl.DataFrame, by: str) -> pl.DataFrame:
-    """`margin_by` of valued lines, with the dimension taken from the catalogue where it is a property of the SKU."""
-    return margin_by(placed(sources_lines, catalog, by), [by])
+    """`margin_by_month` of valued lines, with the dimension taken from the catalogue where it is a property of the SKU."""
+    return margin_by_month(placed(sources_lines, catalog, by), [by])

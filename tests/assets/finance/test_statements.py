@@ -21,6 +21,7 @@ from assets.finance.statements import (
     cash_by_month,
     daily_report,
     margin_by,
+    margin_by_month,
     profit_and_loss,
 )
 
@@ -307,6 +308,17 @@ def test_the_result_is_what_clearing_inventory_and_the_liabilities_gained(lines:
 
 
 # Margins
+
+
+@settings(max_examples=80, deadline=None)
+@given(any_lines)
+def test_margins_of_a_month_are_those_of_its_lines_alone(lines: list[dict[str, Any]]):
+    values = valued(lines)
+    rows = margin_by_month(values, ["channel"])
+    assert rows["month"].is_sorted()
+    for month in values["day"].dt.month_start().unique():
+        own = margin_by(values.filter(pl.col("day").dt.month_start() == month), ["channel"])
+        assert rows.filter(pl.col("month") == month).drop("month").equals(own)
 
 
 @settings(max_examples=80, deadline=None)

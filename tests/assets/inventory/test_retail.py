@@ -92,7 +92,16 @@ def test_a_collection_sells_through_as_the_sum_of_its_skus():
     assert sell_through_by_collection(by_sku).drop("month").rows() == [("Spring", 0, 40, 10, 30, 0.25)]
 
 
+def test_a_month_in_which_nothing_moved_is_there_when_it_is_asked_for():
+    found = sell_through(moves(("BAG", date(2026, 1, 5), "receipt", 10)), CATALOG, date(2026, 2, 28))
+    assert found.drop("sku", "collection").rows() == [
+        (date(2026, 1, 1), 0, 10, 0, 10, 0.0),
+        (date(2026, 2, 1), 10, 0, 0, 10, 0.0),
+    ]
+
+
 def test_no_movements_sell_nothing_through():
+    assert sell_through(moves(), CATALOG, date(2026, 2, 28)).schema == pl.Schema(SELL_THROUGH)
     assert sell_through(moves(), CATALOG).schema == pl.Schema(SELL_THROUGH)
 
 

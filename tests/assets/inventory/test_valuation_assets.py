@@ -17,7 +17,7 @@ from resources.lake import Lake
 from resources.store.brand_store import BrandStore
 from tests.resources.store.test_stock_valuation import House
 
-DAY = "2025-03-01"
+DAY = MONTH = "2025-03-01"
 SHARD = KEYS[0]
 OF_THE_DAY = [
     "fx_rates",
@@ -29,11 +29,11 @@ OF_THE_DAY = [
     "ledger",
     "financial_report",
 ]
+OF_A_MONTH = ["sell_through"]
 OF_A_SHARD = ["demand_history"]
 AFTER_IT = [
     "stock_levels",
     "stock_valuation",
-    "sell_through",
     "weeks_of_cover",
     "markdown_effect",
     "stock_turns",
@@ -80,7 +80,7 @@ def lake(house: House) -> Lake:
 
 
 def test_a_day_is_valued_posted_and_read_off(house: House) -> None:
-    passed = make(OF_THE_DAY, DAY) | make(OF_A_SHARD, SHARD) | make(AFTER_IT)
+    passed = make(OF_THE_DAY, DAY) | make(OF_A_MONTH, MONTH) | make(OF_A_SHARD, SHARD) | make(AFTER_IT)
     assert passed == dict.fromkeys(NAMES, True)
     worth = lake(house).read("stock_valuation")
     assert worth.select("sku", "units", "value_minor", "currency", "base_value_minor").rows() == [
@@ -99,6 +99,7 @@ def test_a_day_is_valued_posted_and_read_off(house: House) -> None:
 
 def test_each_check_fails_where_what_it_asks_is_not_so(house: House) -> None:
     make(OF_THE_DAY, DAY)
+    make(OF_A_MONTH, MONTH)
     make(OF_A_SHARD, SHARD)
     make(AFTER_IT)
     own, movements = lake(house), lake(house).read("stock_movements", [DAY])
