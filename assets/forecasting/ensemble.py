@@ -26,8 +26,8 @@ OF_STATISTICAL = (THETA, IMAPA, TSB, RECENT)
 NO_HISTORY = "no_history"
 BOOSTING_SHARE = 0.9
 """Of the ensemble's quantiles; the rest are those of the members."""
-MEDIAN_SHARE = 0.8
-"""Of the ensemble's mean where a series always sells; the rest is the members' mean. See `_median_share`."""
+IDLE_WEIGHT = 1.5
+"""How fast the median gives way to the members' mean in the ensemble's mean, by the share of idle periods."""
 LEAST_UNITS = 0.02
 """A lowest quantile below this is zero: counts are whole, and a week without a sale would lie outside by a hair."""
 LEAST_WEEKS = 12
@@ -185,11 +185,11 @@ class Forecaster:
 
 
 def _median_share(panel: Panel) -> Floats:
-    """How much of a series' mean is taken from the median, (series, 1): none where half of the periods sell nothing.
+    """How much of a series' mean is taken from the median, (series, 1): all where it always sells, none from two idle thirds on.
 
     The median is steadier than any mean, but of what seldom sells it is zero, and no order can be placed by it.
     """
     window = panel.y[:, -conformal.LEVEL_WEEKS * panel.freq.week :]
     known = np.isfinite(window)
     idle = (known & (window == 0)).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return MEDIAN_SHARE * np.maximum(1 - 2 * idle, 0.0)[:, None]
+    return np.maximum(1 - IDLE_WEIGHT * idle, 0.0)[:, None]
