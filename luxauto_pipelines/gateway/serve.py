@@ -4,6 +4,7 @@ Does not belong here: the application (`app`), or starting Dagster beside it (`l
 """
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ from resources.settings import Settings, SettingsError
 FACTORY = "luxauto_pipelines.gateway.serve:worker_app"
 STOP_SECONDS = 10
 HANG_SECONDS = 30
+SWITCH_SECONDS = 0.0005
 _PR_SET_PDEATHSIG = 1
 
 
@@ -85,7 +87,13 @@ def worker_app() -> Any:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     from luxauto_pipelines.gateway.app import create_app
 
-    return create_app()
+    application = create_app()
+    # What is loaded stays: looking through it for garbage again and again would halt every request.
+    gc.collect()
+    gc.freeze()
+    # A thread that answers many small requests had better give way soon: the default of 5 ms is a whole request.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return application
 
 
 def _listen(host: str, port: int) -> socket.socket:
