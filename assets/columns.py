@@ -214,7 +214,7 @@ GLOSSARY: dict[str, str] = {
     "margin_rate": "Margin over revenue",
     "mean": "Expected units a week",
     "min_order_quantity": "Smallest quantity, and pack size, that the supplier sells",
-    "model": "prophet, seasonal_naive or mean",
+    "model": "Who says so: ensemble, prophet, statistical, boosting or launch_curve",
     "month": "First day of the month",
     "movement_id": "Stock movement",
     "name": "Name",

@@ -81,12 +81,17 @@ def metadata_of(
     return metadata
 
 
-def count_days(context: dg.AssetExecutionContext, frame: pl.DataFrame, day: str = "day") -> None:
-    """Give each day of a ranged run its own row count; `day` is the column that the partitions are cut by."""
+def count_days(
+    context: dg.AssetExecutionContext, frame: pl.DataFrame, day: str = "day", asset: str | None = None
+) -> None:
+    """Give each day of a ranged run its own row count; `day` is the column that the partitions are cut by.
+
+    `asset` names one of a run that makes several.
+    """
     if len(context.partition_keys) > 1:
         counts = {str(key): count for key, count in frame.group_by(day).len().iter_rows()}
         for key in context.partition_keys:
-            context.add_asset_metadata({"dagster/row_count": counts.get(key, 0)}, partition_key=key)
+            context.add_asset_metadata({"dagster/row_count": counts.get(key, 0)}, asset_key=asset, partition_key=key)
 
 
 def markdown_table(frame: pl.DataFrame) -> str:

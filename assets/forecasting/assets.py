@@ -107,6 +107,8 @@ def demand_forecasts(
         forecasts.append(made.forecasts)
         backtests.append(made.backtest)
     forecast, backtest = pl.concat(forecasts), pl.concat(backtests)
+    for name, frame in (("demand_forecast", forecast), ("forecast_backtest", backtest)):
+        count_days(context, frame, SHARD, asset=name)
     yield dg.Output(forecast, "demand_forecast", metadata=_of_forecast(forecast, demand_history))
     yield dg.Output(backtest, "forecast_backtest", metadata=_of_backtest(backtest))
 

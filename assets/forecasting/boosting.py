@@ -74,6 +74,8 @@ def train(panel: Panel, horizon: int, *, seed: int = 0) -> Boosted | None:
     """
     import lightgbm
 
+    # Series that begin later say nothing yet, and may not change which of the others are learnt from.
+    panel = panel.some(np.flatnonzero(panel.ages() > 0))
     features, target, weight, origin = _sample(panel, horizon, np.random.default_rng(seed))
     if len(target) < LEAST_ROWS:
         return None

@@ -26,8 +26,9 @@ OF_STATISTICAL = (THETA, IMAPA, TSB, RECENT)
 NO_HISTORY = "no_history"
 BOOSTING_SHARE = 0.9
 """Of the ensemble's quantiles; the rest are those of the members."""
-IDLE_WEIGHT = 1.5
-"""How fast the median gives way to the members' mean in the ensemble's mean, by the share of idle periods."""
+IDLE_WEIGHT, SMALL_UNITS = 1.5, 5.0
+"""How fast the median gives way to the members' mean in the ensemble's mean: by the share of idle periods, and at how many units
+a period it has half the say."""
 LEAST_UNITS = 0.02
 """A lowest quantile below this is zero: counts are whole, and a week without a sale would lie outside by a hair."""
 LEAST_WEEKS = 12
@@ -185,11 +186,14 @@ class Forecaster:
 
 
 def _median_share(panel: Panel) -> Floats:
-    """How much of a series' mean is taken from the median, (series, 1): all where it always sells, none from two idle thirds on.
+    """How much of a series' mean is taken from the median, (series, 1): none from two idle thirds on, little of small counts.
 
-    The median is steadier than any mean, but of what seldom sells it is zero, and no order can be placed by it.
+    The median is steadier than any mean. But of what seldom sells it is zero, and of a few units a week it lies well below the
+    mean, and orders are placed by sums of means.
     """
     window = panel.y[:, -conformal.LEVEL_WEEKS * panel.freq.week :]
     known = np.isfinite(window)
-    idle = (known & (window == 0)).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.maximum(1 - IDLE_WEIGHT * idle, 0.0)[:, None]
+    count = np.maximum(known.sum(axis=1), 1)
+    idle = (known & (window == 0)).sum(axis=1) / count
+    level = np.where(known, window, 0.0).sum(axis=1) / count
+    return (np.maximum(1 - IDLE_WEIGHT * idle, 0.0) * level / (level + SMALL_UNITS))[:, None]

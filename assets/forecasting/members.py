@@ -18,7 +18,7 @@ from assets.forecasting.prophet_map import prophet_means
 
 PROPHET, THETA, IMAPA, TSB, RECENT = "prophet", "theta", "imapa", "tsb", "recent_mean"
 MEMBERS = (PROPHET, THETA, IMAPA, TSB, RECENT)
-VERSION = 1
+VERSION = 2
 """Changes when a member's forecast of the same history does: what was remembered is then forgotten."""
 RECENT_WEEKS = 8
 _LEAST_FOR_THETA = 9

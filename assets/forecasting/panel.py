@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 COLUMNS = ("unique_id", "ds", "y")
 KNOWN = ("holidays", "sales_period", "promotion")
 """What is known of a day in advance."""
+_TIME = r"[ T]\d\d:\d\d.*$"
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -152,7 +153,9 @@ def _checked(table: pl.DataFrame, freq: Frequency) -> pl.DataFrame:
         )
     ds = table["ds"]
     try:
-        days = ds.str.to_date() if ds.dtype == pl.String else ds.cast(pl.Date)
+        # One way to write a date: 01/02/2026 is a day in January to some and in February to others.
+        text = ds.dtype == pl.String
+        days = ds.str.replace(_TIME, "").str.to_date("%Y-%m-%d") if text else ds.cast(pl.Date)
         rows = table.select(pl.col("unique_id").cast(pl.String), days.alias("ds"), pl.col("y").cast(pl.Float64))
     except pl.exceptions.PolarsError as error:
         words = str(error).splitlines()[0]

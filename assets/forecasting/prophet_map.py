@@ -74,7 +74,12 @@ def _solved(y: Floats, horizon: int, season: int) -> Floats:
     scale[scale == 0] = 1.0
     design = _design(periods, horizon, season if periods >= 2 * season else 1)
     weights = _maximum_a_posteriori(y / scale[:, None], design, periods)
-    return (weights @ design.columns[periods:].T) * scale[:, None]
+    return _product(weights, design.columns[periods:].T) * scale[:, None]
+
+
+def _product(rows: Floats, columns: Floats) -> Floats:
+    """`rows @ columns`, each row to the last bit as it would be alone: BLAS sums in an order that their number decides."""
+    return np.einsum("np,pq->nq", rows, columns)
 
 
 def _design(periods: int, horizon: int, season: int) -> _Design:
@@ -100,17 +105,17 @@ def _maximum_a_posteriori(y: Floats, design: _Design, periods: int) -> Floats:
     T periods, sigma² = (sqrt(T² + 16 SSE) - T) / 8.
     """
     x = design.columns[:periods]
-    free, gram, moment = design.free, x.T @ x, y @ x
+    free, gram, moment = design.free, x.T @ x, _product(y, x)
     ridge = np.zeros(x.shape[1])
     ridge[:free] = design.normal_scales**-2.0
     penalised = np.zeros(x.shape[1])
     penalised[free:] = 1.0
-    start = np.linalg.solve(gram[:free, :free] + 1e-9 * np.eye(free), moment[:, :free].T).T
     weights: Floats = np.zeros((len(y), x.shape[1]))
-    weights[:, :free] = start
+    inverse: Floats = np.linalg.inv(gram[:free, :free] + 1e-9 * np.eye(free))
+    weights[:, :free] = _product(moment[:, :free], inverse)
     dual = np.zeros_like(weights)
     for _ in range(_ROUNDS):
-        errors = ((y - weights @ x.T) ** 2).sum(axis=1)
+        errors = ((y - _product(weights, x.T)) ** 2).sum(axis=1)
         variance = np.maximum((np.sqrt(periods**2 + 16 * errors) - periods) / 8, 1e-8)
         rho = np.maximum(2 * np.sqrt(variance), 0.02)
         system = gram + (variance[:, None] * ridge + rho[:, None] * penalised)[:, :, None] * np.eye(x.shape[1])

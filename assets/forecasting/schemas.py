@@ -77,6 +77,7 @@ WORDS: dict[str, str] = {
     "units": "Units that were wanted in the week, as far as they are known: what is learnt from and compared with",
     "discount": "Share of the week's worth at list price that was given away in discount",
     "level": "What share of weeks the interval from lower to upper is meant to hold",
+    "state": "Whether it is still bought: active, decaying or ended",
     "scale": "Mean squared change from week to week that was known at the cutoff",
 }
 """Columns that mean something else in other assets."""

@@ -47,12 +47,15 @@ def year_ago_index(y: Floats, horizon: int, week: int) -> Floats | None:
     rows = y[np.isfinite(y[:, begin])]
     if len(rows) < _LEAST_SERIES:
         return None
-    relative = np.minimum(rows / np.maximum(rows.mean(axis=1, where=np.isfinite(rows)), 1e-9)[:, None], _MOST_RELATIVE)
-    # Days by the week around them: the weekdays are in the forecasts already.
-    of_all = np.convolve(relative.mean(axis=0), np.ones(week) / week, mode="same")
-    base = of_all[begin : periods - year].mean()
+    own = rows.mean(axis=1, where=np.isfinite(rows))
+    relative = np.minimum(rows[:, begin:] / np.maximum(own, 1e-9)[:, None], _MOST_RELATIVE).mean(axis=0)
+    # Days by the week around them, as far as there is one: the weekdays are in the forecasts already.
+    around = np.ones(week)
+    of_all = np.convolve(relative, around, mode="same") / np.convolve(np.ones(len(relative)), around, mode="same")
+    past = periods - year - begin
+    base = of_all[:past].mean()
     # Past a year ahead, that year again.
-    same = periods - year + np.arange(horizon) % year
+    same = past + np.arange(horizon) % year
     return np.clip(of_all[same] / max(base, 1e-9), *_BOUNDS) if base > 0 else None
 
 
