@@ -9,6 +9,7 @@ holds the result to the package's (its Newton optimiser) to 2 % of a series' mea
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def _solved(y: Floats, horizon: int, season: int) -> Floats:
     return _product(weights, design.columns[periods:].T) * scale[:, None]
 
 
-def _product(rows: Floats, columns: Floats) -> Floats:
+def _product(rows: Floats, columns: NDArray[Any]) -> Floats:
     """`rows @ columns`, each row to the last bit as it would be alone: BLAS sums in an order that their number decides."""
     return np.einsum("np,pq->nq", rows, columns)
 
@@ -111,8 +112,7 @@ def _maximum_a_posteriori(y: Floats, design: _Design, periods: int) -> Floats:
     penalised = np.zeros(x.shape[1])
     penalised[free:] = 1.0
     weights: Floats = np.zeros((len(y), x.shape[1]))
-    inverse: Floats = np.linalg.inv(gram[:free, :free] + 1e-9 * np.eye(free))
-    weights[:, :free] = _product(moment[:, :free], inverse)
+    weights[:, :free] = _product(moment[:, :free], np.linalg.inv(gram[:free, :free] + 1e-9 * np.eye(free)))
     dual = np.zeros_like(weights)
     for _ in range(_ROUNDS):
         errors = ((y - _product(weights, x.T)) ** 2).sum(axis=1)
