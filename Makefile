@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check bench up clean lock setup
+.PHONY: help demo test check bench bench-forecast up clean lock setup
 
 help: ## show what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 setup: $(INSTALLED) ## make .venv from the lock
 
@@ -33,6 +33,9 @@ check: $(INSTALLED) ## lint, types and the floors
 
 bench: $(INSTALLED) ## measure speed against references in the same run
 	$(BIN)/python -m benchmarks.run
+
+bench-forecast: $(INSTALLED) ## compare forecasts with twelve reference models on real series, three times
+	$(BIN)/python -m benchmarks.forecast
 
 up: $(INSTALLED) ## start the web server and the daemon
 	$(BIN)/luxauto up

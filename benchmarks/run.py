@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    forecast,
     fraud,
     gateway,
     imports,
@@ -47,6 +48,7 @@ class Name(StrEnum):
     ledger = "ledger"
     simulation = "simulation"
     statements = "statements"
+    forecast = "forecast"
 
 
 BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
@@ -62,6 +64,7 @@ BENCHMARKS: dict[Name, Callable[[], Iterator[Measured]]] = {
     Name.ledger: ledger.run,
     Name.simulation: simulation.run,
     Name.statements: statements.run,
+    Name.forecast: forecast.run,
 }
 
 
