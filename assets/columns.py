@@ -9,6 +9,14 @@ import dagster as dg
 import polars as pl
 
 GLOSSARY: dict[str, str] = {
+    "policy": "How is bought: forecast, classic, fixed-tuned, fixed or foresight",
+    "settings": "Settings that the past chose",
+    "fill_rate": "Share of the wanted units that were there",
+    "stock_outs": "Share of SKUs and weeks in which a sale was lost",
+    "weeks_of_stock": "Weeks of demand that the stock was, on average",
+    "stock_value_minor": "Stock at cost, on average, in minor units of the costs' currency",
+    "profit_minor": "Margin less holding, orders and losses, in minor units of the costs' currency",
+    "of_foresight": "Share of the profit of perfect foresight",
     "share": "Share of the SKU's units",
     "shard": "Which SKUs are forecast together",
     "demand_class": "Kind of demand: smooth, erratic, intermittent or lumpy",

@@ -26,10 +26,6 @@ app = typer.Typer(
     help="Buy stock: plan orders, approve and receive them, try a policy on the past.", no_args_is_help=True
 )
 
-_HORIZON = 8
-# Forecasts before the weeks on which settings are chosen, so that their errors are known there.
-_WEEKS_OF_ERRORS = 16
-_LEAST_WEEKS_TO_FORECAST = 13
 _KEEP = ("keep", "none")
 
 
@@ -198,26 +194,13 @@ def _forecasts(
     tell: Callable[[str], None],
 ) -> "Forecasts":
     """Those of a file, else forecasts that are made now, each of the weeks before it alone."""
-    from assets.inventory.simulation.comparison import past_begin
-    from assets.inventory.simulation.forecasts import forecasts_of, weekly_rows
+    from assets.inventory.simulation.comparison import forecasts_for
+    from assets.inventory.simulation.forecasts import forecasts_of
 
     if file is not None:
         return forecasts_of(_read(file), panel.skus, model)
-    from assets.forecasting.evaluate import rolling_forecasts
-
     begin, end = replayed
-    weekly = weekly_rows(panel)
-    first = past_begin(panel, begin, past_weeks) - timedelta(7 * _WEEKS_OF_ERRORS)
-    mondays = sorted(weekly["ds"].unique())[_LEAST_WEEKS_TO_FORECAST - 1 :]
-    cutoffs = [monday for monday in mondays if first <= monday and monday + timedelta(7) < end]
-    made = rolling_forecasts(
-        weekly,
-        freq="W-MON",
-        horizon=_HORIZON,
-        cutoffs=cutoffs,
-        progress=lambda done, total: tell(f"forecasts: {done} of {total} weeks"),
-    )
-    return forecasts_of(made, panel.skus, model)
+    return forecasts_for(panel, begin, end, past_weeks, lambda done, total: tell(f"forecasts: {done} of {total} weeks"))
 
 
 def _costs(text: str) -> "Costs":

@@ -14,7 +14,14 @@ from assets.finance import report_checks as finance_report_checks
 from assets.forecasting import assets as forecasting
 from assets.forecasting import checks as forecasting_checks
 from assets.inventory import assets as inventory
-from assets.inventory import buying_assets, channel_checks, retail_assets, retail_checks, valuation_checks
+from assets.inventory import (
+    buying_assets,
+    channel_checks,
+    policy_assets,
+    retail_assets,
+    retail_checks,
+    valuation_checks,
+)
 from assets.inventory import channel_assets as channels
 from assets.inventory import checks as inventory_checks
 from assets.inventory import valuation_assets as valuation
@@ -37,6 +44,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
                 valuation,
                 retail_assets,
                 buying_assets,
+                policy_assets,
                 finance,
                 fx_assets,
                 finance_reports,
@@ -48,6 +56,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
         asset_checks=[
             *card_checks.CHECKS,
             *inventory_checks.CHECKS,
+            *policy_assets.CHECKS,
             *channel_checks.CHECKS,
             *valuation_checks.CHECKS,
             *retail_checks.CHECKS,

@@ -21,6 +21,7 @@ MONTHLY_ASSETS = (
     "vat_report",
 )
 SHARDED_ASSETS = ("demand_history", "demand_forecast", "forecast_backtest")
+WEEKLY_ASSETS = ("policy_comparison",)
 CHANNEL_ASSETS = ("channel_orders", "channel_listings", "stock_drift", "published_stock")
 CHANNEL_TAG = "luxauto/channel"
 
@@ -75,6 +76,12 @@ demand_forecasting = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*SHARDED_ASSETS),
     description="Read demand off the books and forecast it, a shard of the SKUs a partition.",
     tags={"luxauto/job": "demand_forecasting"},
+)
+weekly_backtest = dg.define_asset_job(
+    "weekly_backtest",
+    selection=dg.AssetSelection.assets(*WEEKLY_ASSETS),
+    description="Replay the last half year under each way of buying, and say what it would have earned.",
+    tags={"luxauto/job": "weekly_backtest"},
 )
 replenishment = dg.define_asset_job(
     "replenishment",
@@ -217,6 +224,7 @@ JOBS = [
     demand_forecasting,
     nightly_forecast,
     replenishment,
+    weekly_backtest,
     freshness,
     channel_sync,
     channel_inbox_sync,

@@ -21,7 +21,7 @@ import polars as pl
 from assets.forecasting.shards import KEYS
 from assets.partitions import month_end
 from luxauto_pipelines.instance import MODULE, child_environment
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, MONTHLY_ASSETS, SHARDED_ASSETS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, MONTHLY_ASSETS, SHARDED_ASSETS, WEEKLY_ASSETS
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings, open_books
 from resources.store.brand_store import BrandStore
@@ -205,8 +205,8 @@ class _Graph:
         from luxauto_pipelines.definitions import defs
 
         graph = defs.resolve_asset_graph()
-        # What is made of a channel is asked of the channel, not of the store.
-        keys = graph.get_all_asset_keys() - {dg.AssetKey(name) for name in CHANNEL_ASSETS}
+        # What is made of a channel is asked of the channel, not of the store; a replay takes long and waits for its week.
+        keys = graph.get_all_asset_keys() - {dg.AssetKey(name) for name in (*CHANNEL_ASSETS, *WEEKLY_ASSETS)}
         with dg.DagsterInstance.get() as instance:
             events = {key: instance.get_latest_materialization_event(key) for key in keys}
             daily, monthly = (

@@ -18,6 +18,7 @@ from luxauto_pipelines.jobs import (
     nightly_forecast,
     reconcile_payouts,
     retention,
+    weekly_backtest,
 )
 from resources.settings import Settings
 from resources.store.brand_store import BrandStore
@@ -151,6 +152,14 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             execution_timezone=zone,
             default_status=running,
             description="At half past three, after the forecast: the plan of orders, and reports.",
+        ),
+        dg.ScheduleDefinition(
+            name="weekly_backtest_schedule",
+            job=weekly_backtest,
+            cron_schedule="0 5 * * 0",
+            execution_timezone=zone,
+            default_status=running,
+            description="On Sundays at five, replay the last half year under each way of buying.",
         ),
         dg.ScheduleDefinition(
             name="freshness_schedule",

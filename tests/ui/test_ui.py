@@ -149,6 +149,7 @@ def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
         "demand_forecasting_schedule",
         "monthly_reports_schedule",
         "nightly_forecast_schedule",
+        "weekly_backtest_schedule",
         "freshness_schedule",
         "channel_sync_schedule",
         "month_end_schedule",

@@ -17,7 +17,7 @@ from assets.inventory.simulation.calibration import (
     tuned_forecast_based,
     tuned_moving_average,
 )
-from assets.inventory.simulation.forecasts import Forecasts
+from assets.inventory.simulation.forecasts import Forecasts, forecasts_of, weekly_rows
 from assets.inventory.simulation.foresight import perfect_foresight
 from assets.inventory.simulation.replay import Buyer, Outcome, replay
 from assets.inventory.simulation.setting import (
@@ -34,6 +34,12 @@ from assets.inventory.simulation.setting import (
 FORECAST, CLASSIC, TUNED, FIXED, FORESIGHT = POLICIES = ("forecast", "classic", "fixed-tuned", "fixed", "foresight")
 SEED_POINT = (10, 50)
 LEAST_PAST_WEEKS = 6
+
+
+_HORIZON = 8
+# Forecasts before the weeks on which settings are chosen, so that their errors are known there.
+_WEEKS_OF_ERRORS = 16
+_LEAST_WEEKS_TO_FORECAST = 13
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,23 @@ def past_begin(panel: Panel, begin: date, weeks: int) -> date:
     """Where the weeks on which settings are chosen begin: half of the history stays before them to learn from, at least."""
     known = (begin - panel.first_day).days // DAYS
     return begin - timedelta(DAYS * min(weeks, known // 2))
+
+
+def forecasts_for(
+    panel: Panel, begin: date, end: date, past_weeks: int, progress: Callable[[int, int], None] | None = None
+) -> Forecasts:
+    """Forecasts of every week that a replay from `begin` to before `end` and the choice of settings before it look at.
+
+    Each is made of the weeks before it alone, by `evaluate.rolling_forecasts`.
+    """
+    from assets.forecasting.evaluate import rolling_forecasts
+
+    weekly = weekly_rows(panel)
+    first = past_begin(panel, begin, past_weeks) - timedelta(DAYS * _WEEKS_OF_ERRORS)
+    mondays = sorted(weekly["ds"].unique())[_LEAST_WEEKS_TO_FORECAST - 1 :]
+    cutoffs = [monday for monday in mondays if first <= monday and monday + timedelta(DAYS) < end]
+    made = rolling_forecasts(weekly, freq="W-MON", horizon=_HORIZON, cutoffs=cutoffs, progress=progress)
+    return forecasts_of(made, panel.skus)
 
 
 def _past(panel: Panel, begin: date, plan: Plan, forecasts: Forecasts | None) -> Scenario:
