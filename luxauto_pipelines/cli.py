@@ -11,6 +11,7 @@ import typer
 
 from luxauto_pipelines import (
     cli_bookkeeping,
+    cli_brand,
     cli_channels,
     cli_finance,
     cli_forecast,
@@ -41,6 +42,7 @@ cli_finance.app.add_typer(cli_purchases.app)
 cli_finance.app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_finance.app, name="finance")
 app.add_typer(cli_forecast.app, name="forecast")
+app.add_typer(cli_brand.app, name="brand")
 app.add_typer(cli_fraud.app, name="fraud")
 app.add_typer(cli_channels.app, name="channel")
 app.add_typer(cli_fx.app, name="fx")
@@ -291,6 +293,8 @@ def main() -> None:
     from assets.inventory.buying.policies import InvalidPolicy
     from assets.inventory.buying.settings import BuyingError
     from assets.inventory.simulation.setting import SimulationError
+    from assets.visuals.brand_kit import InvalidBrandKit
+    from assets.visuals.studio.fonts import FontError
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
     from luxauto_pipelines.workflows.spec import InvalidWorkflow
@@ -324,8 +328,10 @@ def main() -> None:
         CardDataRefused,
         CannotClose,
         ChannelError,
+        FontError,
         FraudDataError,
         FraudReviewError,
+        InvalidBrandKit,
         InvalidChart,
         InvalidEvent,
         InvalidPanel,
