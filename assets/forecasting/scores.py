@@ -71,7 +71,7 @@ def score(table: pl.DataFrame) -> Scores | None:
 def _rmsse(table: pl.DataFrame) -> float | None:
     each = (
         table.filter(pl.col("scale") > 0)
-        .group_by("unique_id", "cutoff")
+        .group_by("unique_id", "cutoff", maintain_order=True)
         .agg(((pl.col("y") - pl.col("mean")).pow(2).mean() / pl.col("scale").first()).sqrt().alias("rmsse"))
     )
     return float(each["rmsse"].to_numpy().mean()) if each.height else None

@@ -82,3 +82,9 @@ def test_the_pinball_loss_is_least_at_the_quantile(sold: list[int]) -> None:
     least = pinball(y, np.broadcast_to(at, (40, 5)), levels).sum(axis=0)
     for offset in (-3.0, -0.5, 0.5, 3.0):
         assert (pinball(y, np.broadcast_to(at + offset, (40, 5)), levels).sum(axis=0) >= least - 1e-9).all()
+
+
+def test_the_same_table_has_the_same_scores_to_the_last_bit() -> None:
+    random = np.random.default_rng(0)
+    rows = [(f"s{n}", float(random.integers(20)), random.random() * 20, [0.0] * 5, random.random()) for n in range(400)]
+    assert len({score(table(*rows)) for _ in range(20)}) == 1
