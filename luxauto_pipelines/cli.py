@@ -26,6 +26,7 @@ from luxauto_pipelines import (
     cli_stock_keeping,
     cli_valuation,
     cli_vault,
+    cli_visuals,
     cli_workflow,
 )
 from luxauto_pipelines.console import Format, fail, out, print_json, print_table, progress
@@ -53,6 +54,7 @@ cli_replenish.app.add_typer(cli_replenish_plan.app)
 app.add_typer(cli_replenish.app, name="replenish")
 app.add_typer(cli_workflow.app, name="workflow")
 app.add_typer(cli_vault.app, name="vault")
+app.add_typer(cli_visuals.app, name="visuals")
 cli_gateway.register(app)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
@@ -293,8 +295,7 @@ def main() -> None:
     from assets.inventory.buying.policies import InvalidPolicy
     from assets.inventory.buying.settings import BuyingError
     from assets.inventory.simulation.setting import SimulationError
-    from assets.visuals.brand_kit import InvalidBrandKit
-    from assets.visuals.studio.fonts import FontError
+    from assets.visuals.errors import VisualsError
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
     from luxauto_pipelines.workflows.spec import InvalidWorkflow
@@ -328,10 +329,8 @@ def main() -> None:
         CardDataRefused,
         CannotClose,
         ChannelError,
-        FontError,
         FraudDataError,
         FraudReviewError,
-        InvalidBrandKit,
         InvalidChart,
         InvalidEvent,
         InvalidPanel,
@@ -365,6 +364,7 @@ def main() -> None:
         UnknownWorkflow,
         UnreadableTable,
         VaultError,
+        VisualsError,
         WorkflowConflict,
         availability.InvalidBundle,
         movements.InvalidBundle,

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.visuals.colour import contrast
+from assets.visuals.errors import VisualsError
 from assets.visuals.svg_safety import SafeSvg, UnsafeSvg, sanitise
 
 FILE_NAME = "brand.yaml"
@@ -194,7 +195,7 @@ class LoadedKit:
     warnings: tuple[Finding, ...] = ()
 
 
-class InvalidBrandKit(Exception):
+class InvalidBrandKit(VisualsError):
     """The kit cannot be used; `findings` name each field and its remedy."""
 
     def __init__(self, where: str, findings: Iterable[Finding]) -> None:

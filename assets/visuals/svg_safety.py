@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, register_namespace, tostring
 
+from assets.visuals.errors import VisualsError
+
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 MAX_BYTES = 512 * 1024
@@ -32,7 +34,7 @@ _ELEMENTS, _ATTRIBUTES = frozenset(_ELEMENT_NAMES.split()), frozenset(_ATTRIBUTE
 _URL = re.compile(r"url\(\s*['\"]?([^)'\"]*)", re.IGNORECASE)
 
 
-class UnsafeSvg(Exception):
+class UnsafeSvg(VisualsError):
     """What was given is no SVG that can be drawn safely; the message says why."""
 
 

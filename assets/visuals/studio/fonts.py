@@ -19,13 +19,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from assets.visuals.errors import VisualsError
+
 LAST_RESORT = ("EB Garamond", "Inter", "IPAexMincho", "Noto Serif CJK JP", "DejaVu Serif", "DejaVu Sans")
 """Families tried for letters that the kit's own have not."""
 
 Bounds = tuple[float, float, float, float]
 
 
-class FontError(Exception):
+class FontError(VisualsError):
     """No installed font can set what was asked for; the message says which letters, and what to install."""
 
 

@@ -1,0 +1,42 @@
+"""Reads the text in a picture with what is installed on this machine: Tesseract, or RapidOCR.
+
+Belongs here: finding a reader. Does not belong here: judging what it read (`quality`).
+"""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from assets.visuals.quality import TextReader
+
+_SECONDS = 60
+# Tesseract's names of languages, for those that its packages may bring.
+_LANGUAGES = {"en": "eng", "fr": "fra", "de": "deu", "it": "ita", "es": "spa", "el": "ell", "ja": "jpn", "pt": "por"}
+
+
+def find_text_reader(language: str = "en") -> TextReader | None:
+    """A function from a picture's bytes to its text; None where no reader is installed."""
+    program = shutil.which("tesseract")
+    if program:
+        return lambda content: _tesseract(program, content, language)
+    try:
+        from rapidocr_onnxruntime import RapidOCR  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    engine: Any = RapidOCR()
+    return lambda content: " ".join(line[1] for line in engine(content)[0] or ())
+
+
+def _tesseract(program: str, content: bytes, language: str) -> str:
+    """What Tesseract reads, without its dictionaries' guesses of layout: text on a poster stands anywhere."""
+    known = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=_SECONDS, check=True)
+    name = _LANGUAGES.get(language.split("-")[0], "eng")
+    languages = name if name in known.stdout.split() else "eng"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture"
+        file.write_bytes(content)
+        command = [program, str(file), "-", "-l", languages, "--psm", "11"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
+    return done.stdout

@@ -1,0 +1,95 @@
+"""`luxauto visuals …`: pictures are checked.
+
+Belongs here: arguments, tables and where files go. Does not belong here: how a picture is made or judged (`assets/visuals`).
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from luxauto_pipelines.cli_brand import kit_file
+from luxauto_pipelines.cli_stock import FormatOption, say
+from luxauto_pipelines.console import Format, print_json, print_table
+
+if TYPE_CHECKING:
+    from assets.visuals.brand_kit import LoadedKit
+    from assets.visuals.quality import Fingerprint
+
+app = typer.Typer(help="Pictures of the brand: checked. See docs/visuals.md.", no_args_is_help=True)
+
+ImagesArgument = Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.", show_default=False)]
+KitOption = Annotated[
+    Path | None, typer.Option("--kit", help="A brand.yaml; default: the installation's.", show_default=False)
+]
+
+
+@app.command()
+def check(
+    images: ImagesArgument,
+    kit: KitOption = None,
+    size: Annotated[str | None, typer.Option(help="Size that was asked for, such as 1080x1350.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Text that should be read in them; may be repeated.", show_default=False)
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language of that text, such as fr.")] = "en",
+    format: FormatOption = Format.table,
+) -> None:
+    """Judge pictures: blank, blur, noise, resolution, aspect, the brand's colours, duplicates, legibility.
+
+    A check that cannot be made here is skipped and says why. Exit code 1 where a picture fails.
+    """
+    from assets.visuals.quality import fingerprint, judge
+    from assets.visuals.text_reader import find_text_reader
+
+    loaded = _kit_if_any(kit)
+    colours = list(loaded.kit.palette.colours().values()) if loaded else []
+    asked = parse_size(size) if size else None
+    reader = find_text_reader(language) if text else None
+    seen: dict[str, Fingerprint] = {}
+    found = []
+    for image in images:
+        content = image_bytes(image)
+        report = judge(content, palette=colours, size=asked, others=dict(seen), texts=text or (), reader=reader)
+        found.append((image, report))
+        if report.width:
+            seen[str(image)] = fingerprint(content)
+    if format is Format.json:
+        said = [{"image": str(image), **report.as_dict()} for image, report in found]
+        print_json({"kit_version": loaded.version if loaded else None, "images": said})
+    else:
+        for image, report in found:
+            rows = [[check.name, check.status, check.score, check.message] for check in report.checks]
+            print_table(f"{image}: {report.status}, {report.score:.2f}", ["check", "outcome", "score", "why"], rows)
+        if loaded is None:
+            say("No brand kit: colours were not checked. Make one with luxauto brand init")
+    if any(report.status == "failed" for _, report in found):
+        raise typer.Exit(1)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of `1080x1350`. Raises VisualsError for anything else."""
+    from assets.visuals.errors import VisualsError
+
+    found = re.fullmatch(r"(\d{2,5})\s*[xX×]\s*(\d{2,5})", text.strip())
+    if not found or "0" in (found[1].lstrip("0") or "0", found[2].lstrip("0") or "0"):
+        raise VisualsError(f"{text!r} is no size: write width and height in pixels, such as 1080x1350")
+    return int(found[1]), int(found[2])
+
+
+def image_bytes(file: Path) -> bytes:
+    """A file's content. Raises VisualsError where there is none."""
+    from assets.visuals.errors import VisualsError
+
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise VisualsError(f"{file} cannot be read ({error.strerror}): check the path") from error
+
+
+def _kit_if_any(given: Path | None) -> "LoadedKit | None":
+    from assets.visuals.brand_kit import read_kit
+
+    file = kit_file(given)
+    return read_kit(file) if given is not None or file.is_file() else None
