@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from assets.forecasting import boosting
+from assets.forecasting import boosting, champions
+from assets.forecasting.champions import Contest
 from assets.forecasting.ensemble import CONTENDERS, LEAST_UNITS, NO_HISTORY, Forecast, Forecaster
 from assets.forecasting.members import Memory
 from assets.forecasting.panel import Panel
@@ -187,3 +190,18 @@ def test_intervals_hold_on_invented_demand(panel: Panel) -> None:
     assert 0.77 <= within_80 <= 0.87
     assert 0.93 <= within_95 <= 0.98
     assert len(QUANTILES) == 5
+
+
+def test_the_newest_window_is_not_seen_by_the_choice_of_champions(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    choose = champions.choose
+
+    def noted(contests: Sequence[Contest], *others: Any) -> champions.Champions:
+        seen.extend(contest.actual for contest in contests)
+        return choose(contests, *others)
+
+    monkeypatch.setattr(champions, "choose", noted)
+    Forecaster(panel, HORIZON).at(94)
+    np.testing.assert_array_equal(np.concatenate(seen, axis=1), panel.y[:, 94 - 3 * HORIZON : 94 - HORIZON])
