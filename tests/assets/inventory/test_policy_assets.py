@@ -1,12 +1,14 @@
 """The replay of the brand's own half year as an asset."""
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.inventory.policy_assets import COMPARISON, LEAST_WEEKS, policy_comparison
+from assets.inventory.policy_assets import COMPARISON, LEAST_WEEKS, nobody_beats_foresight, policy_comparison
+from resources.lake import Lake
 
 FIRST = date(2024, 1, 1)
 
@@ -39,3 +41,23 @@ def test_each_policy_has_its_figures_and_none_beats_foresight() -> None:
 
 def test_too_short_a_history_is_not_replayed() -> None:
     assert made(LEAST_WEEKS - 1).is_empty()
+
+
+def passed(lake: Lake) -> bool:
+    found = nobody_beats_foresight(lake)
+    assert isinstance(found, dg.AssetCheckResult)
+    return bool(found.passed)
+
+
+def test_the_check_finds_a_policy_that_earns_more_than_is_possible(tmp_path: Path) -> None:
+    lake, frame = Lake(str(tmp_path), "maison"), made(LEAST_WEEKS + 1)
+    lake.write("policy_comparison", frame)
+    assert passed(lake)
+    planted = frame.with_columns(
+        pl.when(pl.col("policy") == "classic")
+        .then(pl.col("profit_minor") * 9)
+        .otherwise("profit_minor")
+        .alias("profit_minor")
+    )
+    lake.write("policy_comparison", planted)
+    assert not passed(lake)
