@@ -50,6 +50,15 @@ def test_scores_are_what_they_are_by_hand() -> None:
     assert found.weighted_pinball == pytest.approx(2 * sum(losses) / 40 / 5)
 
 
+def test_both_ends_of_an_interval_belong_to_it() -> None:
+    at_the_ends = score(table(("a", 3, 0, [1, 3, 4, 9, 12], 1), ("a", 9, 0, [1, 3, 4, 9, 12], 1)))
+    outer_ends = score(table(("a", 1, 0, [1, 3, 4, 9, 12], 1), ("a", 12, 0, [1, 3, 4, 9, 12], 1)))
+    assert at_the_ends is not None
+    assert outer_ends is not None
+    assert at_the_ends.coverage_80 == 1
+    assert (outer_ends.coverage_80, outer_ends.coverage_95) == (0, 1)
+
+
 def test_rmsse_is_the_mean_over_series_and_not_over_rows() -> None:
     found = score(table(("a", 1, 3, [0] * 5, 1), ("a", 1, 3, [0] * 5, 1), ("b", 1, 1, [0] * 5, 1)))
     assert found is not None
