@@ -176,6 +176,12 @@ class FontSet:
         missing = sorted({c for c in text if not _joins(c) and not any(face.has(c) for face in self.faces)})
         if missing:
             raise FontError(_missing(missing))
+        if not any(_is_wide(character) for character in text):
+            # Greek in one face with its figures: letters of two would not match. Japanese is set with another's Latin.
+            whole = next((face for face in self.faces if all(_joins(c) or face.has(c) for c in text)), None)
+            if whole is not None:
+                yield whole, 0, text
+                return
         for place, character in enumerate(text):
             if current is not None and (_joins(character) or (character.isspace() and current.has(character))):
                 continue
@@ -328,6 +334,10 @@ def _ink(glyphs: list[Glyph]) -> Bounds:
         return 0.0, 0.0, 0.0, 0.0
     left, top, right, bottom = zip(*boxes, strict=True)
     return min(left), min(top), max(right), max(bottom)
+
+
+def _is_wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in "WF"
 
 
 def _joins(character: str) -> bool:
