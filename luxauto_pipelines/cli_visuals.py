@@ -1,4 +1,4 @@
-"""`luxauto visuals …`: pictures are checked.
+"""`luxauto visuals …`: pictures are made and checked.
 
 Belongs here: arguments, tables and where files go. Does not belong here: how a picture is made or judged (`assets/visuals`).
 """
@@ -11,18 +11,55 @@ import typer
 
 from luxauto_pipelines.cli_brand import kit_file
 from luxauto_pipelines.cli_stock import FormatOption, say
-from luxauto_pipelines.console import Format, print_json, print_table
+from luxauto_pipelines.console import Format, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from assets.visuals.brand_kit import LoadedKit
     from assets.visuals.quality import Fingerprint
 
-app = typer.Typer(help="Pictures of the brand: checked. See docs/visuals.md.", no_args_is_help=True)
+app = typer.Typer(help="Pictures of the brand: made and checked. See docs/visuals.md.", no_args_is_help=True)
 
 ImagesArgument = Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.", show_default=False)]
 KitOption = Annotated[
     Path | None, typer.Option("--kit", help="A brand.yaml; default: the installation's.", show_default=False)
 ]
+
+
+@app.command()
+def generate(
+    brief: Annotated[Path, typer.Option(help="One brief, or a list of them (YAML).", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.", show_default=False)],
+    provider: Annotated[str, typer.Option(help="Who makes them: studio, the renderer here.")] = "studio",
+    kit: KitOption = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Make the pictures of briefs: a file a size and language, pictures.json with scores, and contact-sheet.png.
+
+    The studio needs no network and draws the same bytes each time. Exit code 2 where a picture fails a check.
+    """
+    from assets.visuals.brand_kit import read_kit
+    from assets.visuals.briefs import read_briefs
+    from assets.visuals.errors import VisualsError
+    from luxauto_pipelines.visuals_made import SHEET, make_in_studio
+
+    if provider != "studio":
+        raise VisualsError(f"there is no provider {provider!r} here: use studio")
+    loaded, briefs = read_kit(kit_file(kit)), read_briefs(brief)
+    with progress() as bar:
+        task = bar.add_task("drawing", total=sum(len(one.sizes) * len(one.each_language()) for one in briefs))
+        made = make_in_studio(
+            loaded, briefs, brief.parent, out, progress=lambda name: bar.update(task, description=name, advance=1)
+        )
+    if format is Format.json:
+        print_json({"brand_kit": loaded.version, "contact_sheet": str(out / SHEET), "pictures": made})
+    else:
+        rows = [[row["file"], row["score"], row["status"], "; ".join(row["why"])] for row in made]
+        print_table(f"{len(made)} pictures", ["file", "score", "outcome", "why"], rows)
+        for note in dict.fromkeys(note for row in made for note in row["notes"]):
+            say(f"note: {note}")
+        say(f"All of them at a glance: {out / SHEET}")
+    if any(row["status"] == "failed" for row in made):
+        raise typer.Exit(2)
 
 
 @app.command()
