@@ -27,7 +27,7 @@ NO_HISTORY = "no_history"
 BOOSTING_SHARE = 0.9
 """Of the ensemble's quantiles; the rest are those of the members."""
 IDLE_WEIGHT, SMALL_UNITS = 1.5, 5.0
-"""How the median gives way to the members' mean in the ensemble's mean: how fast with the share of idle periods, and at how many
+"""How the median gives way to the members' mean in the ensemble's mean: how fast with the share of idle periods, and at which
 units a period it has half the say."""
 LEAST_UNITS = 0.02
 """A lowest quantile below this is zero: counts are whole, and a week without a sale would lie outside by a hair."""
