@@ -1,4 +1,4 @@
-"""`luxauto visuals …`: pictures are made and checked.
+"""`luxauto visuals …`: pictures are made, signed, checked and verified.
 
 Belongs here: arguments, tables and where files go. Does not belong here: how a picture is made or judged (`assets/visuals`).
 """
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from assets.visuals.brand_kit import LoadedKit
     from assets.visuals.quality import Fingerprint
 
-app = typer.Typer(help="Pictures of the brand: made and checked. See docs/visuals.md.", no_args_is_help=True)
+app = typer.Typer(
+    help="Pictures of the brand: made, signed, checked, verified. See docs/visuals.md.", no_args_is_help=True
+)
 
 ImagesArgument = Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.", show_default=False)]
 KitOption = Annotated[
@@ -31,24 +33,30 @@ def generate(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.", show_default=False)],
     provider: Annotated[str, typer.Option(help="Who makes them: studio, the renderer here.")] = "studio",
     kit: KitOption = None,
+    signed: Annotated[
+        bool, typer.Option("--sign/--no-sign", help="Write content credentials (C2PA) into each.")
+    ] = True,
     format: FormatOption = Format.table,
 ) -> None:
     """Make the pictures of briefs: a file a size and language, pictures.json with scores, and contact-sheet.png.
 
-    The studio needs no network and draws the same bytes each time. Exit code 2 where a picture fails a check.
+    The studio needs no network and draws the same pixels each time. Exit code 2 where a picture fails a check.
     """
     from assets.visuals.brand_kit import read_kit
     from assets.visuals.briefs import read_briefs
     from assets.visuals.errors import VisualsError
-    from luxauto_pipelines.visuals_made import SHEET, make_in_studio
+    from luxauto_pipelines.brand_credentials import credentials_of
+    from luxauto_pipelines.visuals_made import SHEET, make_in_studio, signer_of
+    from resources.settings import load_settings
 
     if provider != "studio":
         raise VisualsError(f"there is no provider {provider!r} here: use studio")
     loaded, briefs = read_kit(kit_file(kit)), read_briefs(brief)
+    sign = signer_of(credentials_of(load_settings(), loaded.kit.name)) if signed else None
     with progress() as bar:
         task = bar.add_task("drawing", total=sum(len(one.sizes) * len(one.each_language()) for one in briefs))
         made = make_in_studio(
-            loaded, briefs, brief.parent, out, progress=lambda name: bar.update(task, description=name, advance=1)
+            loaded, briefs, brief.parent, out, sign, lambda name: bar.update(task, description=name, advance=1)
         )
     if format is Format.json:
         print_json({"brand_kit": loaded.version, "contact_sheet": str(out / SHEET), "pictures": made})
@@ -102,6 +110,39 @@ def check(
         if loaded is None:
             say("No brand kit: colours were not checked. Make one with luxauto brand init")
     if any(report.status == "failed" for _, report in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    images: ImagesArgument,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(help="Certificates of signers to trust (PEM); default: the installation's.", show_default=False),
+    ] = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Say who signed pictures, what they were made from, and whether anybody changed them since.
+
+    Exit code 1 where one was changed or brings no content credentials.
+    """
+    from assets.visuals.provenance import verify as examine
+    from luxauto_pipelines.brand_credentials import anchors_of
+    from resources.settings import load_settings
+
+    anchors = image_bytes(anchor) if anchor else anchors_of(load_settings())
+    found = [(image, examine(image_bytes(image), anchors)) for image in images]
+    if format is Format.json:
+        print_json([{"image": str(image), "intact": verdict.is_intact, **vars(verdict)} for image, verdict in found])
+    else:
+        for image, verdict in found:
+            say(f"{image}: {verdict.state}. {verdict.message[0].upper()}{verdict.message[1:]}.")
+            rows = [["signer", verdict.signer], ["source", verdict.source], ["actions", ", ".join(verdict.actions)]]
+            rows += [[key, value] for key, value in (verdict.said or {}).items()]
+            rows += [["problem", problem] for problem in verdict.problems]
+            if verdict.signer or verdict.problems:
+                print_table("What it says", ["field", "value"], rows)
+    if not all(verdict.is_intact for _, verdict in found):
         raise typer.Exit(1)
 
 

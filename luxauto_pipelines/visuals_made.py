@@ -7,14 +7,37 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assets.visuals.brand_kit import LoadedKit
 from assets.visuals.briefs import Brief, InvalidBrief
 from assets.visuals.studio.render import Picture
 
+if TYPE_CHECKING:
+    from assets.visuals.provenance import Credentials
+
 Sign = Callable[[bytes, Picture], bytes]
 LIST, SHEET = "pictures.json", "contact-sheet.png"
+
+
+def signer_of(credentials: "Credentials") -> Sign:
+    """Signs what the studio drew: made by rules alone, or put together with a photograph."""
+    from assets.visuals.provenance import sign
+
+    def signed(content: bytes, picture: Picture) -> bytes:
+        said = {
+            key.removeprefix("luxauto:"): value for key, value in picture.metadata.items() if key.startswith("luxauto:")
+        }
+        return sign(
+            content,
+            credentials,
+            title=picture.name,
+            software=picture.metadata["Software"],
+            source="composite" if "photo" in said else "algorithmicMedia",
+            said=said,
+        )
+
+    return signed
 
 
 def make_in_studio(

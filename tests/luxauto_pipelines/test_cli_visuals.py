@@ -1,6 +1,7 @@
-"""`luxauto visuals …`: pictures are checked."""
+"""`luxauto visuals …`: pictures are made, signed, checked and verified."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 
 from assets.visuals.errors import VisualsError
 from luxauto_pipelines import cli
+from luxauto_pipelines.brand_credentials import credentials_of
+from resources.settings import load_settings
 from tests.assets.visuals.kits import write_kit
 from tests.assets.visuals.scenes import encoded, scene
 
@@ -102,3 +105,44 @@ def test_nothing_is_made_when_one_brief_cannot_be(tmp_path: Path, text: str, mes
 def test_a_provider_that_is_not_here_is_said(tmp_path: Path):
     with pytest.raises(VisualsError, match="use studio"):
         visuals("generate", "--brief", briefs(tmp_path), "--provider", "dalle_9", "--out", str(tmp_path / "out"))
+
+
+def test_pictures_are_signed_and_a_change_is_found(tmp_path: Path, home: Path):
+    kit, out = str(write_kit(tmp_path / "kit")), tmp_path / "out"
+    visuals("generate", "--brief", briefs(tmp_path), "--kit", kit, "--out", str(out))
+    hero, tote = out / "hero-en-600x750.png", out / "tote-en-600x800.png"
+    found = visuals("verify", str(hero), str(tote))
+    assert [(one["state"], one["source"]) for one in found] == [
+        ("trusted", "algorithmicMedia"),
+        ("trusted", "composite"),
+    ]
+    assert found[0]["said"]["template"] == "banner"
+
+    anchor = home / "brands/maison/credentials/anchor.pem"
+    assert visuals("verify", str(hero), "--anchor", str(anchor))[0]["state"] == "trusted"
+    content = bytearray(hero.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed = written(tmp_path / "changed.png", bytes(content))
+    assert visuals("verify", changed, code=1)[0]["state"] == "invalid"
+    bare = written(tmp_path / "bare.png", encoded(scene()))
+    assert visuals("verify", bare, code=1)[0]["state"] == "absent"
+
+
+def test_keys_are_made_once_and_are_their_users_alone(tmp_path: Path, home: Path):
+    settings = load_settings()
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(lambda _: credentials_of(settings, "Maison").key, range(8)))
+    assert len(found) == 1
+    folder = home / "brands/maison/credentials"
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.name for file in folder.parent.iterdir()] == ["credentials"]
+
+
+def test_unsigned_pictures_are_the_same_bytes_each_time(tmp_path: Path):
+    kit, file = str(write_kit(tmp_path / "kit")), briefs(tmp_path)
+    sums = []
+    for name in ("a", "b"):
+        made = visuals("generate", "--brief", file, "--kit", kit, "--out", str(tmp_path / name), "--no-sign")
+        sums.append([row["sha256"] for row in made["pictures"]])
+    assert sums[0] == sums[1]
