@@ -203,14 +203,15 @@ def _costs(sales: pl.DataFrame) -> tuple[list[Measured], list[str]]:
     ]
     share, all_of = members[1] / members[0], whole[1] / whole[0]
     times = 100_000 / MANY
+    minutes = times * many * MANY / 100 / 60
     notes = [
         f"- Refitting an unchanged snapshot costs {share:.1%} of the first time for what is remembered (the members: "
         f"{1000 * members[0]:.0f} ms, then {1000 * members[1]:.0f}), and {all_of:.0%} for the whole ({whole[0]:.1f} s, then "
         f"{whole[1]:.1f}): boosting is learnt again.",
-        f"- {MANY:,} invented series of {WEEKS} weeks as one panel, {ORIGINS} origins: {seconds:.0f} s on one core, "
+        f"- {MANY:,} invented series of {WEEKS} weeks as one panel, {ORIGINS} origins: {seconds:.0f} s, "
         f"{many:.2f} CPU s for 100, peak memory {peak:.0f} MB ({FEW:,} series: {few:.2f} CPU s for 100 and {least:.0f} MB, "
         "most of it libraries).",
-        f"- 100,000 series were not run. By proportion they take {times * seconds / 60:.0f} minutes on one core. As shards of "
+        f"- 100,000 series were not run. By proportion they take {minutes:.0f} CPU minutes. As shards of "
         "2,000 series each worker needs less memory than the above; as one panel it would be "
         f"{times * (peak - least) / 1000:.1f} GB and the libraries.",
     ]
@@ -321,6 +322,7 @@ def _page(found: dict[int, list[Entry]], costs: list[Measured], notes: list[str]
         for row in costs
     ]
     lines += ["", *notes]
+    lines += ["", *_by_origin(found)]
     titles = (
         "model",
         "WAPE",
