@@ -71,6 +71,10 @@ class Check:
     value: float | str | None
     message: str
 
+    def __post_init__(self) -> None:
+        if self.score is not None:
+            object.__setattr__(self, "score", round(self.score, 4))
+
 
 @dataclass(frozen=True)
 class Report:

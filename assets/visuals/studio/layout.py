@@ -287,8 +287,11 @@ class Page:
         if longest <= width:
             return set_text(item.text, item.style, size, width, self.language, hyphenate=False)
         # First smaller, then hyphenated: a headline is read as a shape.
-        fitting = max(size * width / longest * 0.999, size * _OWN_SMALLEST, min(item.floor, item.size))
-        return set_text(item.text, item.style, min(size, fitting), width, self.language, hyphenate=True)
+        whole = size * width / longest * 0.999
+        least = max(size * _OWN_SMALLEST, min(item.floor, item.size))
+        if whole >= least:
+            return set_text(item.text, item.style, whole, width, self.language, hyphenate=False)
+        return set_text(item.text, item.style, min(size, least), width, self.language, hyphenate=True)
 
     def _put(
         self,

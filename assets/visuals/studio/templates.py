@@ -6,13 +6,14 @@ Belongs here: hierarchy, margins and proportions. Does not belong here: how a te
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from assets.visuals.briefs import Brief, Texts
 from assets.visuals.colour import contrast, mixed
 from assets.visuals.studio.layout import Box, Drawn, Page, Words
 from assets.visuals.studio.plates import arch, diamond, pattern, plate
+from assets.visuals.studio.text import set_text
 
 
 @dataclass(frozen=True)
@@ -218,9 +219,11 @@ def _logo(page: Page, wanted: Wanted) -> None:
         page.stack(clear, [mark, name, tagline], align="centre")
     else:
         side = min(clear.height, clear.width * 0.24)
-        page.logo(Box(clear.x, page.height / 2 - side / 2, side, side), theme.ink)
-        beside = Box(clear.x + side * 1.28, clear.y, clear.width - side * 1.28, clear.height)
-        page.stack(beside, [name, tagline], align="left")
+        name = replace(name, size=min(u * 9, side * 0.34))
+        wide = min(max(_on_one_line(page, item) for item in (name, tagline)), clear.width - side * 1.28)
+        x = clear.x + (clear.width - side * 1.28 - wide) / 2
+        page.logo(Box(x, page.height / 2 - side / 2, side, side), theme.ink)
+        page.stack(Box(x + side * 1.28, clear.y, wide + 1, clear.height), [name, tagline], align="left")
 
 
 def _pattern(page: Page, wanted: Wanted) -> None:
@@ -305,6 +308,11 @@ def _ornament(page: Page) -> list[Drawn]:
     if kind == "monogram":
         return [Drawn(u * 5, u * 5, lambda on, box: on.logo(box, theme.accent), gap=u * 3)]
     return []
+
+
+def _on_one_line(page: Page, item: Words) -> float:
+    block = set_text(item.text, item.style, item.size, 1e6, page.language, hyphenate=False)
+    return block.ink_width if block else 0.0
 
 
 def _mark(page: Page, box: Box, align: str) -> Box:

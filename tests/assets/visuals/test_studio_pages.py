@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from assets.visuals.brand_kit import PRESETS, LoadedKit
 from assets.visuals.briefs import FORMATS, Brief, InvalidBrief, read_briefs
@@ -16,6 +16,7 @@ from assets.visuals.studio.contact_sheet import contact_sheet
 from assets.visuals.studio.layout import Page, Theme
 from assets.visuals.studio.render import Picture, render, render_brief, text_of, with_text
 from assets.visuals.studio.templates import Wanted, draw
+from assets.visuals.studio.text import longest_word
 from tests.assets.visuals.kits import load
 from tests.assets.visuals.scenes import encoded, scene
 from tests.assets.visuals.test_studio_text import needs_japanese
@@ -119,6 +120,22 @@ def test_a_headline_is_the_largest_text(kit: LoadedKit, preset: str):
     for template in ("banner", "social", "lookbook"):
         sizes = {text.name: text.size for text in page(kit, brief(template, preset=preset), (1080, 1350), "en").placed}
         assert sizes["headline"] > 1.8 * max(size for name, size in sizes.items() if name != "headline"), template
+
+
+def test_a_word_that_fits_when_it_is_smaller_is_not_hyphenated(kit: LoadedKit):
+    text = {"de": {"headline": "Die Herbstkollektionspräsentation"}}
+    made = page(kit, brief("banner", texts=text), (1920, 800), "de")
+    headline = next(placed for placed in made.placed if placed.name == "headline")
+    whole = longest_word("Herbstkollektionspräsentation", made.theme.display, "de") * headline.size
+    assert headline.ink[2] - headline.ink[0] == pytest.approx(whole, rel=1e-6)
+
+
+def test_a_wide_logo_stands_in_the_middle(kit: LoadedKit):
+    picture = render(kit, brief("logo"), (1600, 600), "en")
+    with Image.open(io.BytesIO(picture.content)) as opened:
+        box = ImageChops.invert(opened.convert("L").point([0] * 200 + [255] * 56)).getbbox()
+    assert box is not None
+    assert abs(box[0] - (1600 - box[2])) < 12
 
 
 def one_picture(kit: LoadedKit, one: Brief, **options: Any) -> Picture:
