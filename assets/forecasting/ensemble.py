@@ -8,6 +8,7 @@ chosen on those from c-3h and c-2h. The newest complete window, from c-h, is nev
 is judged by.
 """
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ LEAST_WEEKS = 12
 """Weeks before an origin without which nothing is made from it."""
 _LOOK_BACK = 3
 _READY_WEEKS = 10
+_ORIGINS_NEEDED = 1 + champions.WINDOWS + _LOOK_BACK
 _MEDIAN = QUANTILES.index(0.5)
 
 
@@ -71,8 +73,20 @@ class Forecaster:
         self._seasons: dict[int, Floats] = {}
 
     def at(self, cutoff: int) -> Forecast:
-        """The forecast of the periods from `cutoff` on, by the periods before it."""
+        """The forecast of the periods from `cutoff` on, by the periods before it; what is remembered is not made again."""
         seen = self.panel.until(cutoff)
+        name = f"forecast|{seen.snapshot()}|{self.horizon}|{self._seed}"
+        remembered = self._memory.recall(name)
+        if remembered is None:
+            forecast = self._forecast(cutoff, seen)
+            self._memory.keep(name, _as_bytes(forecast))
+            return forecast
+        # One series that changes next time is then all that is fitted again.
+        for origin in (cutoff, *self._before(cutoff, _ORIGINS_NEEDED)):
+            self._memory.still_needed(self.panel.until(origin), self.horizon)
+        return _from_bytes(remembered, cutoff)
+
+    def _forecast(self, cutoff: int, seen: Panel) -> Forecast:
         classes, level = demand_classes(seen.y), conformal.level_of(seen.y, seen.freq.week)
         said = dict(self.said_at(cutoff))
         for name in (ENSEMBLE, BOOSTING):
@@ -197,3 +211,23 @@ def _median_share(panel: Panel) -> Floats:
     idle = (known & (window == 0)).sum(axis=1) / count
     level = np.where(known, window, 0.0).sum(axis=1) / count
     return (np.maximum(1 - IDLE_WEIGHT * idle, 0.0) * level / (level + SMALL_UNITS))[:, None]
+
+
+def _as_bytes(forecast: Forecast) -> bytes:
+    content = io.BytesIO()
+    np.savez(
+        content,
+        mean=forecast.mean,
+        quantiles=forecast.quantiles,
+        models=forecast.models,
+        classes=forecast.classes,
+        names=forecast.champions.names,
+        ratios=forecast.champions.ratios,
+    )
+    return content.getvalue()
+
+
+def _from_bytes(content: bytes, cutoff: int) -> Forecast:
+    kept = np.load(io.BytesIO(content), allow_pickle=False)
+    champion = Champions(kept["names"], kept["ratios"])
+    return Forecast(cutoff, kept["mean"], kept["quantiles"], kept["models"], kept["classes"], champion)

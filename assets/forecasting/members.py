@@ -19,7 +19,7 @@ from assets.forecasting.prophet_map import prophet_means
 PROPHET, THETA, IMAPA, TSB, RECENT = "prophet", "theta", "imapa", "tsb", "recent_mean"
 MEMBERS = (PROPHET, THETA, IMAPA, TSB, RECENT)
 VERSION = 2
-"""Changes when a member's forecast of the same history does: what was remembered is then forgotten."""
+"""Changes when a forecast of the same history does: what was remembered is then forgotten."""
 RECENT_WEEKS = 8
 _LEAST_FOR_THETA = 9
 _TSB_SMOOTHING = 0.1
@@ -55,6 +55,27 @@ class Memory:
         shape = (len(MEMBERS), horizon)
         rows = [np.frombuffer(self._known[key]).reshape(shape) for key in keys]
         return np.stack(rows, axis=1) if rows else np.zeros((len(MEMBERS), 0, horizon))
+
+    def still_needed(self, panel: Panel, horizon: int) -> None:
+        """Keep what is known of these histories, though nobody asked for it this time."""
+        self._used.update(key for key in self._keys(panel, horizon) if key in self._known)
+
+    def recall(self, name: str) -> bytes | None:
+        """What was kept under a name, of what is made of a whole panel."""
+        key = self._named(name)
+        if key in self._known:
+            self._used.add(key)
+        return self._known.get(key)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Remember it under a name that tells all that it was made of."""
+        key = self._named(name)
+        self._known[key] = content
+        self._used.add(key)
+
+    @staticmethod
+    def _named(name: str) -> bytes:
+        return hashlib.sha256(f"{VERSION}|named|{name}".encode()).digest()
 
     def save(self) -> None:
         """Keep what was used since this memory was opened, and nothing else."""

@@ -82,7 +82,9 @@ class Panel:
 
     def until(self, period: int) -> "Panel":
         """What was known at the end of period `period - 1`: a copy, so that nothing later can be seen."""
-        return replace(self, y=self.y[:, :period].copy())
+        ahead = self.known.shape[1] - self.periods if self.known is not None else 0
+        known = None if self.known is None else self.known[:, : period + ahead]
+        return replace(self, y=self.y[:, :period].copy(), known=known)
 
     def some(self, rows: NDArray[np.int64]) -> "Panel":
         """Some of the series."""

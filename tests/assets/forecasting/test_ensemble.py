@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,23 @@ def test_one_forecaster_says_the_same_in_any_order_and_with_a_memory(panel: Pane
     fitted = memory.fitted
     assert bits(Forecaster(panel, HORIZON, memory=memory).at(94)) == newest_first[0]
     assert memory.fitted == fitted
+
+
+def test_a_whole_that_is_remembered_keeps_its_parts(panel: Panel, tmp_path: Path) -> None:
+    file = tmp_path / "memory.parquet"
+    first = Memory(file)
+    said = bits(Forecaster(panel, HORIZON, memory=first).at(94))
+    first.save()
+    second = Memory(file)
+    assert bits(Forecaster(panel, HORIZON, memory=second).at(94)) == said
+    assert second.fitted == 0
+    second.save()
+    y = panel.y.copy()
+    y[3, 40] += 7
+    third = Memory(file)
+    assert bits(Forecaster(panel_of(y), HORIZON, memory=third).at(94)) != said
+    # Only the changed series, once an origin.
+    assert 0 < third.fitted <= 94 // HORIZON
 
 
 def test_another_process_says_the_same(panel: Panel) -> None:
