@@ -5,6 +5,7 @@ Belongs here: the frames of a shard. Does not belong here: how a panel is foreca
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
@@ -21,6 +22,7 @@ HORIZON_WEEKS = 13
 BACKTEST_ORIGINS = 3
 INTERVAL_LEVEL = 0.80
 LAUNCH = "launch_curve"
+MOST_TIMES = 3.0
 NEW_WEEKS = 8
 """An item younger than this is forecast by the curves of similar ones, where there are any."""
 FREQ = "W-MON"
@@ -65,7 +67,7 @@ def forecast_shard(
         if progress:
             progress(done + 1, len(origins) + 1)
     coming = _named(table_of(panel, forecaster.at(panel.periods)))
-    coming = _with_life(_with_launches(coming, history, attributes, horizon, unsold), history)
+    coming = _with_life(_with_launches(_guarded(coming, history), history, attributes, horizon, unsold), history)
     shard = history[SHARD][0]
     forecasts = coming.with_columns(
         pl.lit(shard).alias(SHARD),
@@ -109,6 +111,21 @@ def _backtested(panel: Panel, forecaster: Forecaster, origin: int, *, locked: bo
 def _typed(table: pl.DataFrame, shard: str) -> pl.DataFrame:
     rows = table.with_columns(pl.lit(shard).alias(SHARD))
     return rows.select(pl.col(name).cast(dtype) for name, dtype in BACKTEST_SCHEMA.items()).sort("sku", "week")
+
+
+def _guarded(coming: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+    """Means that are, a week, at most `MOST_TIMES` the best quarter of the last year and a unit: one member may run away."""
+    last = history.select(pl.col("week").max()).item()
+    quarter = pl.col("units").rolling_mean(13, min_samples=1).over("sku", order_by="week")
+    best = (
+        history.filter(pl.col("week") > last - timedelta(weeks=52))
+        .with_columns(quarter.alias("quarter"))
+        .group_by("sku")
+        .agg(most=MOST_TIMES * pl.col("quarter").max() + 1)
+    )
+    told = pl.col("mean").mean().over("sku")
+    share = pl.when(told > pl.col("most")).then(pl.col("most") / told).otherwise(1.0)
+    return coming.join(best, on="sku", how="left").with_columns(pl.col("mean") * share.fill_null(1.0)).drop("most")
 
 
 def _with_launches(

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from assets.forecasting.ensemble import Forecaster
 from assets.forecasting.levels import coherent_levels
 from assets.forecasting.members import Memory
 from assets.forecasting.schemas import BACKTEST_SCHEMA, FORECAST_SCHEMA, LEVELS_SCHEMA
@@ -130,6 +131,17 @@ def test_an_item_that_is_over_is_not_expected_to_sell_on(units: dict[str, list[f
     made = forecast_shard(history_of(over), catalog_of(list(over))).forecasts.filter(pl.col("sku") == "P0-0")
     assert made["state"].unique().to_list() == ["ended"]
     assert made["q0.9"].sum() < 1
+
+
+def test_a_member_that_runs_away_is_held_by_the_last_year(
+    units: dict[str, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Forecaster._point
+    monkeypatch.setattr(Forecaster, "_point", lambda self, cutoff, names: 50 * own(self, cutoff, names))
+    made = forecast_shard(history_of(units), catalog_of(list(units))).forecasts
+    for sku, mean in made.group_by("sku").agg(pl.col("mean").mean()).iter_rows():
+        rate = 2 + int(sku.rpartition("-")[2])
+        assert mean < 3 * 1.5 * (rate + 2) + 1, sku
 
 
 @pytest.mark.parametrize("weeks", [1, 3, 11, 14])
