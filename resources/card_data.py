@@ -114,7 +114,8 @@ def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e20 else ""
+        # From seventeen digits on a float holds others than were written, and is written with an exponent.
+        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else ""
     if isinstance(value, Decimal):
         return str(int(value)) if value.is_finite() and value.adjusted() < 20 and value == int(value) else ""
     # A longer number is none, and writing it out would cost.

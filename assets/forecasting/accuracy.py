@@ -28,7 +28,7 @@ def accuracy_over_time(said: pl.DataFrame, forecasts: pl.DataFrame, history: pl.
     if rows.height:
         last = rows.select(pl.col("cutoff").max()).item()
         rows = rows.filter(pl.col("cutoff") > last - timedelta(weeks=KEPT_WEEKS))
-    came = history.select("sku", "week", pl.col("units").cast(pl.Float64))
+    came = history.select(pl.col("sku").cast(pl.String), pl.col("week").cast(pl.Date), pl.col("units").cast(pl.Float64))
     return (
         rows.join(came, on=["sku", "week"], how="left")
         .select(pl.col(name).cast(dtype) for name, dtype in ACCURACY_SCHEMA.items())

@@ -199,6 +199,7 @@ def test_init_tells_programs_what_it_made(home: Path) -> None:
         "name": "Maison Essai",
         "base_currency": "CHF",
         "timezone": "Europe/Zurich",
+        "country": None,
         "books_start": "2020-01-01",
         "allocation": "shared",
         "scarce_at": 0,
