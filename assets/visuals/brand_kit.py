@@ -19,19 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assets.visuals.colour import contrast
 from assets.visuals.errors import VisualsError
+from assets.visuals.presets import PRESETS
 from assets.visuals.svg_safety import SafeSvg, UnsafeSvg, sanitise
 
 FILE_NAME = "brand.yaml"
-PRESETS = (
-    "minimalist_luxury",
-    "haute_couture",
-    "streetwear_premium",
-    "vintage_glamour",
-    "modern_elegance",
-    "avant_garde",
-    "classic_timeless",
-    "bohemian_luxury",
-)
 READABLE = 4.5
 """Contrast that WCAG 2.2 (AA) asks of text; large text and graphics need `SEEN`."""
 SEEN = 3.0

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from assets.visuals.presets import StylePreset
 from luxauto_pipelines.gateway.schema_types import Prompt, Strict
 
 ContentType = Literal[
@@ -17,16 +18,6 @@ ContentType = Literal[
     "design_mockup",
     "brand_logo",
     "pattern_design",
-]
-StylePreset = Literal[
-    "minimalist_luxury",
-    "haute_couture",
-    "streetwear_premium",
-    "vintage_glamour",
-    "modern_elegance",
-    "avant_garde",
-    "classic_timeless",
-    "bohemian_luxury",
 ]
 Provider = Literal["dalle_3", "stable_diffusion_xl", "midjourney", "claude_artifacts"]
 Pixels = Annotated[int, Field(ge=512, le=2048)]
