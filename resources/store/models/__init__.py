@@ -42,6 +42,7 @@ from resources.store.models.reconciliation import (
 from resources.store.models.stock import NumberedPiece, Reservation, StockMovement, StockRule
 from resources.store.models.stock_valuation import StockLayer, StockValuation
 from resources.store.models.vault import VaultKey
+from resources.store.models.visuals import CachedImages, ImageBatch, ImageCall, ImageFlight, Picture
 from resources.store.models.workflows import (
     Approval,
     WebhookDelivery,
@@ -63,6 +64,7 @@ __all__ = [
     "Base",
     "Brand",
     "BundleComponent",
+    "CachedImages",
     "Channel",
     "ChannelConnection",
     "ChannelItem",
@@ -78,6 +80,9 @@ __all__ = [
     "FxRate",
     "FxRateCorrection",
     "IdempotencyKey",
+    "ImageBatch",
+    "ImageCall",
+    "ImageFlight",
     "Import",
     "InboxMessage",
     "JournalEntry",
@@ -89,6 +94,7 @@ __all__ = [
     "OrderHold",
     "OrderLine",
     "Payout",
+    "Picture",
     "Posting",
     "Product",
     "PurchaseOrder",
