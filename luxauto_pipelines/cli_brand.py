@@ -13,7 +13,6 @@ from luxauto_pipelines.console import Format, fail, print_json, print_table
 
 if TYPE_CHECKING:
     from assets.visuals.brand_kit import Finding, LoadedKit
-    from resources.settings import Settings
 
 app = typer.Typer(
     help="The brand kit: colours, typefaces, logo, styles, words. See docs/visuals.md.", no_args_is_help=True
@@ -24,13 +23,9 @@ KitArgument = Annotated[
 ]
 
 
-def kit_folder(settings: "Settings") -> Path:
-    """Where the installation keeps the kit of the brand it works for."""
-    return settings.home / "brands" / settings.brand / "kit"
-
-
 def kit_file(given: Path | None = None) -> Path:
     """The kit that a command works with: the one given, or in the folder given, or the installation's."""
+    from assets.visuals.brand_files import kit_folder
     from assets.visuals.brand_kit import FILE_NAME
     from resources.settings import load_settings
 
@@ -49,6 +44,7 @@ def init(
     format: FormatOption = Format.table,
 ) -> None:
     """Write a first kit: brand.yaml with eight styles and a shot list, and logo.svg with a monogram. Then make it yours."""
+    from assets.visuals.brand_files import kit_folder
     from assets.visuals.brand_kit import FILE_NAME, Finding, InvalidBrandKit, read_kit
     from assets.visuals.starter_kit import starter_logo, starter_text
     from resources.files import write_file

@@ -1,0 +1,48 @@
+"""Where an installation keeps what a brand's pictures are made from: its kit, and the briefs that somebody wrote.
+
+Belongs here: folders, and reading what lies in them. Does not belong here: what a kit or a brief may say.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.visuals.brand_kit import FILE_NAME, LoadedKit, read_kit
+from assets.visuals.briefs import Brief, InvalidBrief, read_briefs
+
+if TYPE_CHECKING:
+    from resources.settings import Settings
+
+
+def brand_folder(settings: "Settings") -> Path:
+    return settings.home / "brands" / settings.brand
+
+
+def kit_folder(settings: "Settings") -> Path:
+    """Where the kit of the brand lies that the installation works for."""
+    return brand_folder(settings) / "kit"
+
+
+def briefs_folder(settings: "Settings") -> Path:
+    """Where its written briefs lie: YAML files, and the photographs that they name."""
+    return brand_folder(settings) / "briefs"
+
+
+def find_kit(settings: "Settings") -> LoadedKit | None:
+    """The brand's kit; None where nobody has made one. Raises InvalidBrandKit where it cannot be used."""
+    file = kit_folder(settings) / FILE_NAME
+    return read_kit(file) if file.is_file() else None
+
+
+def find_briefs(settings: "Settings") -> list[Brief]:
+    """The briefs of all files. Raises InvalidBrief for a file that cannot be read, and where two have the same id."""
+    found: dict[str, Path] = {}
+    briefs = []
+    for file in sorted([*briefs_folder(settings).glob("*.yaml"), *briefs_folder(settings).glob("*.yml")]):
+        for brief in read_briefs(file):
+            if brief.id in found:
+                raise InvalidBrief(
+                    f"{file}: id: {brief.id!r} stands in {found[brief.id]} too; give each brief its own"
+                )
+            found[brief.id] = file
+            briefs.append(brief)
+    return briefs
