@@ -1,4 +1,4 @@
-"""The partitions that assets share: a day and a month of the brand's books, a connected channel, a shard of the SKUs."""
+"""The partitions that assets share: a day and a month of the brand's books, a channel, a brief, a shard of the SKUs."""
 
 import calendar
 import warnings
@@ -37,6 +37,8 @@ UNTIL_MONTH_END = _until_month_end()
 """A month is made of its days and of all before them: fifty years back, which is more than books hold."""
 CHANNELS = dg.DynamicPartitionsDefinition(name="channels")
 """The names of connected channels."""
+BRIEFS = dg.DynamicPartitionsDefinition(name="briefs")
+"""Briefs that pictures are made for."""
 SHARDS = dg.StaticPartitionsDefinition(KEYS)
 """SKUs that are forecast together."""
 
@@ -59,8 +61,18 @@ def month_end(day: date) -> date:
 
 def keep_channels(instance: dg.DagsterInstance, names: Iterable[str]) -> None:
     """Have Dagster know just these channels: `dagster asset materialize --partition NAME` takes no others."""
-    known, wanted = set(instance.get_dynamic_partitions("channels")), set(names)
-    if missing := sorted(wanted - known):
-        instance.add_dynamic_partitions("channels", missing)
-    for gone in sorted(known - wanted):
-        instance.delete_dynamic_partition("channels", gone)
+    _keep(instance, CHANNELS, names)
+
+
+def keep_briefs(instance: dg.DagsterInstance, ids: Iterable[str]) -> None:
+    """Have Dagster know just these briefs."""
+    _keep(instance, BRIEFS, ids)
+
+
+def _keep(instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, wanted: Iterable[str]) -> None:
+    name, keys = str(partitions.name), list(dict.fromkeys(wanted))
+    known = set(instance.get_dynamic_partitions(name))
+    if missing := [key for key in keys if key not in known]:
+        instance.add_dynamic_partitions(name, missing)
+    for gone in sorted(known - set(keys)):
+        instance.delete_dynamic_partition(name, gone)

@@ -13,8 +13,13 @@ from assets.columns import table_schema
 
 PREVIEW_ROWS = 8
 MAX_CELL = 60
-TEAMS = {"inventory": "team:inventory", "finance": "team:finance", "forecasting": "team:planning"}
-Group = Literal["inventory", "finance", "forecasting"]
+TEAMS = {
+    "inventory": "team:inventory",
+    "finance": "team:finance",
+    "forecasting": "team:planning",
+    "visuals": "team:brand",
+}
+Group = Literal["inventory", "finance", "forecasting", "visuals"]
 
 
 def asset_options(
