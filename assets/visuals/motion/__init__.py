@@ -5,6 +5,7 @@ Belongs here: what a film is made of and when (`plan`), its frames (`frames`), i
 """
 
 from assets.visuals.motion.film import Film, make_film
+from assets.visuals.motion.judge import FilmReport, judge_film
 from assets.visuals.motion.plan import CONTENT_TYPES, FilmPlan, FilmRefused, Still, Timeline, timeline_of
 from assets.visuals.motion.stills import stills_of
 
@@ -13,8 +14,10 @@ __all__ = [
     "Film",
     "FilmPlan",
     "FilmRefused",
+    "FilmReport",
     "Still",
     "Timeline",
+    "judge_film",
     "make_film",
     "stills_of",
     "timeline_of",

@@ -75,11 +75,10 @@ def said_in(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _said(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Title and software stand where players look for them, too."""
+    """The title stands where players look for it."""
     comment = {key: value for key, value in metadata.items() if key != "Title"}
     return {
         "title": metadata["Title"],
-        "encoder": metadata["Software"],
         "comment": json.dumps(comment, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
     }
 

@@ -47,9 +47,10 @@ def canvas_of(still: Still, size: tuple[int, int], seconds: float, number: int, 
 
     picture = _read(still, size, ground)
     shown = (picture.width / picture.height) / (size[0] / size[1])
+    whole = still.page or min(shown, 1 / shown) < _LEAST_SHARE
     if min(shown, 1 / shown) < _LEAST_SHARE:
         picture = _on_ground(picture, size, ground)
-    move = move_of(picture.size, size, seconds, number, (0.5, 0.5) if still.page else _focus(picture), page=still.page)
+    move = move_of(picture.size, size, seconds, number, _focus(picture), page=whole)
     nearest = max(move.start.zoom, move.end.zoom)
     widest = _widest(picture.size, size)[0]
     scale = size[0] * nearest * FINER / widest

@@ -6,11 +6,12 @@ Belongs here: cards and pages at a film's size. Does not belong here: layouts (`
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from assets.visuals.brand_kit import LoadedKit
 from assets.visuals.briefs import Brief, refuse_forbidden_words
+from assets.visuals.colour import contrast
 from assets.visuals.motion.plan import LONGEST_SIDE, FilmPlan, Still
 from assets.visuals.studio.layout import Page, Theme
 from assets.visuals.studio.plates import plate
@@ -76,6 +77,7 @@ def _brief(plan: FilmPlan, part: str, template: Literal["social", "logo"], words
         "preset": plan.preset,
         "texts": {plan.language: dict(words)},
         "seed": plan.seed,
+        "variant": "stacked",
     }
     return Brief.model_validate(said)
 
@@ -95,9 +97,13 @@ def _plate(loaded: LoadedKit, brief: Brief, size: tuple[int, int], language: str
     page = Page(*size, theme, language)
     tone = brief.product.colour if brief.product else None
     plate(page, page.box, brief.seed, tone=tone)
+    # Drawn cloth has no edge that an eye could rest on; the mark is one.
+    side = min(size) * 0.2
+    page.logo(page.box.centred(side, side), _seen_on(loaded, theme, tone))
     return rasterise(page.svg(loaded.kit.name), *size)
 
 
-def briefs_words(briefs: Sequence[Brief], language: str) -> Any:
-    """The words of the first brief that has any in a language, for the cards."""
-    return next((brief.words(language) for brief in briefs if language in brief.texts), None)
+def _seen_on(loaded: LoadedKit, theme: Theme, tone: str | None) -> str:
+    """The colour of the kit that stands out most from a plate's leading colour."""
+    palette = loaded.kit.palette
+    return max((palette.of("background"), palette.of("deep")), key=lambda c: contrast(c, tone or theme.accent))
