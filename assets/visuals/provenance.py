@@ -1,7 +1,7 @@
-"""Content credentials (C2PA): who made a picture, from what, and that nobody changed it since.
+"""Content credentials (C2PA): who made a picture or a film, from what, and that nobody changed it since.
 
-Belongs here: keys and certificates of a brand, signing and verifying the bytes of a picture. Does not belong here: where keys
-lie on disk.
+Belongs here: keys and certificates of a brand, signing and verifying the bytes of a picture or a film. Does not
+belong here: where keys lie on disk.
 
 A picture is signed last: any change after it, a new size or a new format included, breaks or loses the credentials. The signer
 is the brand's own authority, so a stranger's program finds the signature valid and its signer unknown; whoever is given the
@@ -27,6 +27,7 @@ Source = Literal["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedi
 ASSERTION = "org.luxauto.picture"
 _SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+_FILM_BRANDS = (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ")
 _AUTHORITY_DAYS, _SIGNER_DAYS, _RENEWED_BEFORE_DAYS = 20 * 365, 5 * 365, 90
 
 
@@ -96,7 +97,7 @@ def sign(
     """The picture with credentials in it. `said` is kept as an assertion: hashes and versions, never a prompt's words.
 
     Credentials that the picture brings, as a provider's, become an ingredient. Raises ProvenanceError for other formats than
-    PNG, JPEG and WebP, or where it cannot be signed.
+    PNG, JPEG, WebP and MP4, or where it cannot be signed.
     """
     import c2pa
 
@@ -111,7 +112,7 @@ def sign(
         "digitalSourceType": _SOURCES + source,
         "softwareAgent": software,
     }
-    edited = [{"action": "c2pa.opened"}, {"action": "c2pa.edited", "softwareAgent": software}]
+    edited: list[dict[str, Any]] = [{"action": "c2pa.opened"}, {"action": "c2pa.edited", "softwareAgent": software}]
     actions = edited if before.is_intact else [created]
     manifest = {
         "claim_generator_info": [{"name": "luxauto", "version": "1"}],
@@ -124,7 +125,7 @@ def sign(
     }
     if before.is_intact:
         parent = {"title": title, "relationship": "parentOf", "label": "parent"}
-        edited[0]["parameters"] = {"ingredientIds": ["parent"]}  # type: ignore[assignment]
+        edited[0]["parameters"] = {"ingredientIds": ["parent"]}
     out = io.BytesIO()
     try:
         info = c2pa.C2paSignerInfo(b"es256", credentials.certificates, credentials.key, None)
@@ -209,11 +210,14 @@ def _settings(anchors: bytes) -> dict[str, Any]:
 def _format(content: bytes) -> str:
     from PIL import Image
 
+    # The first box of an MP4 says what it is; an AVIF has the same box with another brand.
+    if content[4:8] == b"ftyp" and content[8:12] in _FILM_BRANDS:
+        return "video/mp4"
     try:
         with Image.open(io.BytesIO(content), formats=tuple(_FORMATS)) as picture:
             return _FORMATS[picture.format or ""]
     except Exception as error:
-        raise ProvenanceError("it is no PNG, JPEG or WebP that can be read") from error
+        raise ProvenanceError("it is no PNG, JPEG, WebP or MP4 that can be read") from error
 
 
 def _with_signer(brand: str, anchor: Any, anchor_key: Any, now: datetime) -> Credentials:
