@@ -99,10 +99,10 @@ def with_text(png: bytes, texts: Mapping[str, str]) -> bytes:
 
 
 def text_of(png: bytes) -> dict[str, str]:
-    """What `with_text` wrote, and other text that a PNG, or our XMP that a WebP holds."""
+    """What `with_text` wrote, and other text that a PNG, or our XMP that a WebP or a JPEG holds."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png), formats=("PNG", "WEBP")) as picture:
+    with Image.open(io.BytesIO(png), formats=("PNG", "WEBP", "JPEG")) as picture:
         if picture.format == "PNG":
             picture.load()
             return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
@@ -120,14 +120,15 @@ def _webp(png: bytes, texts: Mapping[str, str]) -> bytes:
     with Image.open(io.BytesIO(png)) as picture:
         opaque = picture.convert("RGBA").getchannel("A").getextrema() == (255, 255)
         whole = picture.convert("RGB") if opaque else picture.convert("RGBA")
-        whole.save(out, format="WEBP", quality=92, method=4, xmp=_xmp(texts))
+        whole.save(out, format="WEBP", quality=92, method=4, xmp=xmp_of(texts))
     return out.getvalue()
 
 
 _NAMESPACE = "urn:luxauto:visuals"
 
 
-def _xmp(texts: Mapping[str, str]) -> bytes:
+def xmp_of(texts: Mapping[str, str]) -> bytes:
+    """Text as XMP, for formats that have no text chunks; `text_of` reads it again."""
     from xml.sax.saxutils import escape
 
     said = "".join(
