@@ -40,9 +40,7 @@ def find_briefs(settings: "Settings") -> list[Brief]:
     for file in sorted([*briefs_folder(settings).glob("*.yaml"), *briefs_folder(settings).glob("*.yml")]):
         for brief in read_briefs(file):
             if brief.id in found:
-                raise InvalidBrief(
-                    f"{file}: id: {brief.id!r} stands in {found[brief.id]} too; give each brief its own"
-                )
+                raise InvalidBrief(f"{file}: id: {brief.id!r} stands in {found[brief.id]} too; give each brief its own")
             found[brief.id] = file
             briefs.append(brief)
     return briefs

@@ -3,6 +3,7 @@
 Belongs here: finding a reader. Does not belong here: judging what it read (`quality`).
 """
 
+import importlib
 import shutil
 import subprocess
 import tempfile
@@ -22,10 +23,9 @@ def find_text_reader(language: str = "en") -> TextReader | None:
     if program:
         return lambda content: _tesseract(program, content, language)
     try:
-        from rapidocr_onnxruntime import RapidOCR  # type: ignore[import-not-found]
+        engine: Any = importlib.import_module("rapidocr_onnxruntime").RapidOCR()
     except ImportError:
         return None
-    engine: Any = RapidOCR()
     return lambda content: " ".join(line[1] for line in engine(content)[0] or ())
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,7 +61,8 @@ class Costs:
                 raise SimulationError(f"{name!r} is no cost: give {', '.join(known)}")
             if value is None and name != "salvage":
                 raise SimulationError(f"the cost {name!r} has no number")
-        return cls(**dict(given))  # type: ignore[arg-type]
+        named: dict[str, Any] = dict(given)
+        return cls(**named)
 
     def as_dict(self) -> dict[str, float | None]:
         return asdict(self)
@@ -95,8 +97,9 @@ class LeadTimes:
             weight = np.exp(tilt * (days - mean) - np.max(tilt * (days - mean)))
             return weight / weight.sum()
 
-        tilt = brentq(lambda x: float(shares(x) @ days) - mean, -50, 50)
-        return cls(tuple(days.tolist()), tuple(shares(float(tilt)).tolist()))  # type: ignore[arg-type]
+        tilt: Any = brentq(lambda x: float(shares(x) @ days) - mean, -50, 50)
+        found: Any = shares(tilt)
+        return cls(tuple(days.tolist()), tuple(found.tolist()))
 
     @classmethod
     def parse(cls, text: str) -> "LeadTimes":
