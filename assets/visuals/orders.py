@@ -39,8 +39,8 @@ class Order:
 
     `prompt` holds the words of whoever asks, `shot` what the kit says of the shot. `layout` is what the studio sets, in
     `language`; those who paint are told of its product and its theme. `brief` names what the pictures are variations of:
-    they may look alike. `photo` is what they start from (PNG, JPEG or WebP). Sizes are pixels; `rerolls` how often a picture that fails
-    may be asked for again, None for the maker's own number.
+    they may look alike. `photo` is what they start from (PNG, JPEG or WebP). Sizes are pixels; `rerolls` how often a picture
+    that fails may be asked for again, None for the maker's own number.
     """
 
     key: str

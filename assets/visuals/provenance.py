@@ -93,16 +93,19 @@ def sign(
     software: str,
     source: Source,
     said: Mapping[str, Any],
+    original: bytes | None = None,
 ) -> bytes:
     """The picture with credentials in it. `said` is kept as an assertion: hashes and versions, never a prompt's words.
 
-    Credentials that the picture brings, as a provider's, become an ingredient. Raises ProvenanceError for other formats than
-    PNG, JPEG, WebP and MP4, or where it cannot be signed.
+    Credentials that the picture brings, as a provider's, become an ingredient; those of `original`, where it was made from one
+    that lost them on its way to another size or format. Raises ProvenanceError for other formats than PNG, JPEG, WebP and MP4,
+    or where it cannot be signed.
     """
     import c2pa
 
     kind = _format(content)
-    before = verify(content)
+    parent = content if original is None else original
+    before = verify(parent)
     if before.state == "invalid":
         raise ProvenanceError(
             "the picture brings credentials that are broken: find out who changed it before signing it"
@@ -123,8 +126,8 @@ def sign(
             {"label": ASSERTION, "data": dict(said)},
         ],
     }
+    told = {"title": title, "relationship": "parentOf", "label": "parent"}
     if before.is_intact:
-        parent = {"title": title, "relationship": "parentOf", "label": "parent"}
         edited[0]["parameters"] = {"ingredientIds": ["parent"]}
     out = io.BytesIO()
     try:
@@ -135,7 +138,7 @@ def sign(
             c2pa.Builder(manifest, context) as builder,
         ):
             if before.is_intact:
-                builder.add_ingredient(json.dumps(parent), kind, io.BytesIO(content))
+                builder.add_ingredient(json.dumps(told), _format(parent), io.BytesIO(parent))
             builder.sign(signer, kind, io.BytesIO(content), out)
     except c2pa.C2paError as error:
         raise ProvenanceError(f"the picture cannot be signed: {error}") from error

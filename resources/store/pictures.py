@@ -31,7 +31,7 @@ class AlreadyDecided(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """A row. `checks` are the judge's, `cost_micros` millionths of a US dollar, `fingerprint` 64 bits of it and of its mirror."""
+    """A row. `checks` are the judge's, `cost_micros` millionths of a US dollar, `fingerprint` what it looks like."""
 
     public_id: str
     request_key: str
