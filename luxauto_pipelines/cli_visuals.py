@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from luxauto_pipelines.cli_brand import kit_file
+from luxauto_pipelines.cli_film import film
 from luxauto_pipelines.cli_stock import FormatOption, say
 from luxauto_pipelines.console import Format, print_json, print_table, progress
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Pictures of the brand: made, signed, checked, verified. See docs/visuals.md.", no_args_is_help=True
 )
+app.command()(film)
 
 ImagesArgument = Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.", show_default=False)]
 KitOption = Annotated[

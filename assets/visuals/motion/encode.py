@@ -21,7 +21,7 @@ MEDIA_TYPES: dict[Container, str] = {"mp4": "video/mp4", "webm": "video/webm"}
 _CODECS: dict[Container, str] = {"mp4": "libx264", "webm": "libvpx-vp9"}
 _OPTIONS: dict[Container, dict[str, str]] = {
     "mp4": {"preset": "medium", "crf": "17", "tune": "film", "profile": "high", "x264-params": "aq-mode=3:threads=1"},
-    "webm": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "0", "tile-columns": "0"},
+    "webm": {"crf": "15", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "0", "tile-columns": "0"},
 }
 _MUXER: dict[Container, dict[str, str]] = {"mp4": {"movflags": "+faststart"}, "webm": {}}
 _BT709 = 1
@@ -36,6 +36,9 @@ def encoded_film(
     Raises FilmRefused where this installation's PyAV lacks the encoder.
     """
     import av
+    from av.container.core import Flags
+    from av.video.reformatter import ColorRange
+    from av.video.stream import VideoStream
 
     codec = _CODECS[container]
     if codec not in av.codecs_available:
@@ -45,9 +48,10 @@ def encoded_film(
     with tempfile.TemporaryDirectory(prefix="luxauto-film-") as folder:
         file = Path(folder, f"film.{container}")
         with av.open(str(file), "w", format=container, options=_MUXER[container]) as out:
-            out.flags |= av.container.Flags.bitexact.value
+            out.flags |= Flags.bitexact.value
             out.metadata.update(_said(metadata))
             stream = out.add_stream(codec, rate=fps, options=_OPTIONS[container])
+            assert isinstance(stream, VideoStream)
             stream.width, stream.height = size
             stream.pix_fmt = "yuv420p"
             stream.thread_count = 1
@@ -55,7 +59,7 @@ def encoded_film(
             stream.codec_context.time_base = Fraction(1, fps)
             context = stream.codec_context
             context.color_primaries = context.color_trc = context.colorspace = _BT709
-            context.color_range = av.video.reformatter.ColorRange.MPEG
+            context.color_range = ColorRange.MPEG
             for number, pixels in enumerate(frames):
                 out.mux(stream.encode(_yuv(pixels, number, fps)))
             out.mux(stream.encode(None))

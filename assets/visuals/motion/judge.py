@@ -22,11 +22,11 @@ from assets.visuals.quality import judge as judge_picture
 
 @dataclass(frozen=True)
 class FilmLimits:
-    """Where checks fail. `deviation` is of grey values; `jitter` is in pixels of a frame whose shorter side has 720."""
+    """Where checks fail. `deviation` is of grey values; `jitter` is in the film's own pixels."""
 
     deviation: float = 3.0
     blank_run: int = 2
-    jitter: float = 0.35
+    jitter: float = 0.5
     longest_still: float = 4.0
 
 
@@ -108,7 +108,7 @@ def _watched(content: bytes, timeline: Timeline | None) -> _Seen:
     import av
     import numpy as np
 
-    with av.open(io.BytesIO(content)) as film:
+    with av.open(io.BytesIO(content), "r") as film:
         stream = film.streams.video[0]
         stream.thread_count = 1
         if timeline is None:
@@ -249,10 +249,8 @@ def _jitter(seen: _Seen, limits: FilmLimits) -> Check:
     ]
     worst = round(max(shaken, default=0.0), 3)
     if worst > limits.jitter:
-        return Check("jitter", "failed", 0.0, worst, f"its moves shake by {worst:g} pixels of 720")
-    return Check(
-        "jitter", "passed", 1 - worst / limits.jitter / 2, worst, f"its moves are even to {worst:g} pixels of 720"
-    )
+        return Check("jitter", "failed", 0.0, worst, f"its moves shake by {worst:g} pixels")
+    return Check("jitter", "passed", 1 - worst / limits.jitter / 2, worst, f"its moves are even to {worst:g} pixels")
 
 
 # What they measure
@@ -271,10 +269,10 @@ def longest_run(found: Sequence[bool]) -> tuple[int, int]:
 
 
 def jitter_of(motions: Sequence[tuple[float, float, float]], size: tuple[int, int]) -> float:
-    """How far a move is from even, in pixels of 720: the root mean square of the motion's second difference, at a corner.
+    """How far a move is from even, in pixels: the root mean square of the motion's second difference, at a corner.
 
     `motions` are shifts to the right and down and growth between frames, in shares of the height. An even pace or an even gain
-    of speed has none; a window that is cut at whole pixels has half a pixel and more.
+    of speed has none; a window that is cut at whole pixels has 0.7 and more.
     """
     import numpy as np
 
@@ -284,8 +282,7 @@ def jitter_of(motions: Sequence[tuple[float, float, float]], size: tuple[int, in
     corner = np.array([size[0] / size[1] / 2, 0.5])
     paths = np.stack([shift[:, :2] + way * shift[:, 2:] * corner for way in (1, -1)])
     second = np.diff(paths, n=2, axis=1)
-    shortest = min(1.0, size[0] / size[1])
-    return float(np.sqrt((second**2).sum(axis=2).mean(axis=1)).max()) * 720 / shortest
+    return float(np.sqrt((second**2).sum(axis=2).mean(axis=1)).max()) * size[1]
 
 
 def _motion(before: Any, after: Any) -> tuple[float, float, float]:
@@ -329,8 +326,8 @@ def _soft(grey: Any) -> Any:
     bell = np.exp(-0.5 * (np.arange(-4, 5) / 1.5) ** 2)
     bell /= bell.sum()
     rows, columns = grey.shape[0] - 8, grey.shape[1] - 8
-    down = sum(weight * grey[n : n + rows] for n, weight in enumerate(bell))
-    return sum(weight * down[:, n : n + columns] for n, weight in enumerate(bell))
+    down = np.sum([weight * grey[n : n + rows] for n, weight in enumerate(bell)], axis=0)
+    return np.sum([weight * down[:, n : n + columns] for n, weight in enumerate(bell)], axis=0)
 
 
 def _png(frame: Any) -> bytes:

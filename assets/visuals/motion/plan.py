@@ -52,11 +52,15 @@ CONTENT_TYPES: dict[str, FilmFormat] = {
 
 @dataclass(frozen=True)
 class Still:
-    """A picture of the film: PNG, JPEG or WebP. A `page` holds words and is moved so little that none leaves the frame."""
+    """A picture of the film: PNG, JPEG or WebP. A `page` holds words and is moved so little that none leaves the frame.
+
+    `drawn` says that the studio drew it from rules alone: a film of such stills is no composite of photographs.
+    """
 
     name: str
     content: bytes
     page: bool = False
+    drawn: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,10 @@ def stills_of(
     finer = min(_FINER, LONGEST_SIDE / max(size))
     large = (round(size[0] * finer), round(size[1] * finer))
     if brief.template not in ("logo", "pattern"):
-        yield Still(f"{brief.id}-picture", photo if photo is not None else _plate(loaded, brief, large, language))
-    yield Still(f"{brief.id}-page", render(loaded, brief, large, language, photo).content, page=True)
+        picture = _plate(loaded, brief, large, language) if photo is None else photo
+        yield Still(f"{brief.id}-picture", picture, drawn=photo is None)
+    page = render(loaded, brief, large, language, photo).content
+    yield Still(f"{brief.id}-page", page, page=True, drawn=photo is None)
 
 
 def opening_brief(plan: FilmPlan, name: str) -> Brief:
