@@ -80,7 +80,7 @@ class Words(_Part):
 
 
 class GatewayMap(_Part):
-    """The whole map. `find` lists jobs, so that one is found again whose answer was lost; it, `cancel`, `upload` may be absent."""
+    """The whole map. By `find`, a list of jobs, one is found whose answer was lost. It, `cancel`, `upload` may be None."""
 
     key_header: str = "mj-api-secret"
     key_prefix: str = ""
