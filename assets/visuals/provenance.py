@@ -115,7 +115,10 @@ def sign(
         "digitalSourceType": _SOURCES + source,
         "softwareAgent": software,
     }
-    edited: list[dict[str, Any]] = [{"action": "c2pa.opened"}, {"action": "c2pa.edited", "softwareAgent": software}]
+    edited: list[dict[str, Any]] = [
+        {"action": "c2pa.opened"},
+        {"action": "c2pa.edited", "digitalSourceType": _SOURCES + source, "softwareAgent": software},
+    ]
     actions = edited if before.is_intact else [created]
     manifest = {
         "claim_generator_info": [{"name": "luxauto", "version": "1"}],
