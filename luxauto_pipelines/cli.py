@@ -265,12 +265,30 @@ def _refresh(books: Any, *, everything: bool = False) -> dict[str, Any]:
                 wanted,
                 lambda step, done, total: bar.update(task, description=step, completed=done, total=total),
             )
+    pictures = _refresh_pictures(books, everything=everything)
     return {
-        "assets": list(wanted.assets),
+        "assets": [*wanted.assets, *pictures.assets],
         "first_day": wanted.first_day,
         "last_day": wanted.last_day,
         "log": log and str(log),
+        "briefs": list(pictures.briefs),
     }
+
+
+def _refresh_pictures(books: Any, *, everything: bool = False) -> Any:
+    # After the books: a brief that cannot be read keeps no figure back.
+    from luxauto_pipelines.refresh_pictures import make_pictures, plan_pictures
+
+    wanted = plan_pictures(books, everything=everything)
+    if not wanted.is_empty:
+        with progress() as bar:
+            task = bar.add_task("pictures", total=len(wanted.assets))
+            make_pictures(
+                books,
+                wanted,
+                lambda step, done, total: bar.update(task, description=step, completed=done, total=total),
+            )
+    return wanted
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ from assets.inventory import (
 from assets.inventory import channel_assets as channels
 from assets.inventory import checks as inventory_checks
 from assets.inventory import valuation_assets as valuation
+from assets.visuals import assets as visuals
+from assets.visuals import checks as visual_checks
 from luxauto_pipelines.jobs import JOBS
 from luxauto_pipelines.schedules import build_schedules
 from luxauto_pipelines.sensors import build_sensors
@@ -51,6 +53,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
                 reconciliation_assets,
                 fraud_assets,
                 forecasting,
+                visuals,
             ]
         ),
         asset_checks=[
@@ -66,6 +69,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             *reconciliation_checks.CHECKS,
             *fraud_checks.CHECKS,
             *forecasting_checks.CHECKS,
+            *visual_checks.CHECKS,
         ],
         jobs=JOBS,
         schedules=build_schedules(settings),

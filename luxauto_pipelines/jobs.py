@@ -23,6 +23,9 @@ MONTHLY_ASSETS = (
 SHARDED_ASSETS = ("demand_history", "demand_forecast", "forecast_backtest")
 WEEKLY_ASSETS = ("policy_comparison",)
 CHANNEL_ASSETS = ("channel_orders", "channel_listings", "stock_drift", "published_stock")
+PLANNING_ASSETS = ("brand_kit", "visual_briefs")
+PICTURES, PICTURE_QUALITY = "generated_visuals", "visual_quality"
+VISUAL_ASSETS = (*PLANNING_ASSETS, PICTURES, PICTURE_QUALITY)
 CHANNEL_TAG = "luxauto/channel"
 
 # Levels are the store's of this moment, the lake's movements those of the days that were closed. Only a run that makes
@@ -95,9 +98,28 @@ freshness = dg.define_asset_job(
     selection=dg.AssetSelection.checks(
         dg.AssetCheckKey(dg.AssetKey("transactions"), "is_fresh"),
         dg.AssetCheckKey(dg.AssetKey("channel_listings"), "is_fresh"),
+        dg.AssetCheckKey(dg.AssetKey(PICTURES), "providers_go_on"),
     ),
-    description="Ask whether new order lines still arrive, and whether every channel was read lately.",
+    description="Ask whether order lines still arrive, channels were read lately, and models of pictures go on.",
     tags={"luxauto/job": "freshness"},
+)
+visual_planning = dg.define_asset_job(
+    "visual_planning",
+    selection=dg.AssetSelection.assets(*PLANNING_ASSETS),
+    description="Read the brand kit, and say which pictures the brand needs.",
+    tags={"luxauto/job": "visual_planning"},
+)
+picture_making = dg.define_asset_job(
+    "picture_making",
+    selection=dg.AssetSelection.assets(PICTURES),
+    description="Make the pictures of one brief, by whoever is best for it within the budget.",
+    tags={"luxauto/job": "picture_making"},
+)
+picture_gallery = dg.define_asset_job(
+    "picture_gallery",
+    selection=dg.AssetSelection.assets(PICTURE_QUALITY),
+    description="Judge all pictures together, and hang them in the gallery.",
+    tags={"luxauto/job": "picture_gallery"},
 )
 channel_sync = dg.define_asset_job(
     "channel_sync",
@@ -226,6 +248,9 @@ JOBS = [
     replenishment,
     weekly_backtest,
     freshness,
+    visual_planning,
+    picture_making,
+    picture_gallery,
     channel_sync,
     channel_inbox_sync,
     stock_publication,

@@ -21,7 +21,14 @@ import polars as pl
 from assets.forecasting.shards import KEYS
 from assets.partitions import month_end
 from luxauto_pipelines.instance import MODULE, child_environment
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, MONTHLY_ASSETS, SHARDED_ASSETS, WEEKLY_ASSETS
+from luxauto_pipelines.jobs import (
+    CHANNEL_ASSETS,
+    DAILY_ASSETS,
+    MONTHLY_ASSETS,
+    SHARDED_ASSETS,
+    VISUAL_ASSETS,
+    WEEKLY_ASSETS,
+)
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings, open_books
 from resources.store.brand_store import BrandStore
@@ -144,7 +151,7 @@ def run(settings: Settings, wanted: Plan, progress: Progress) -> Path:
 
     with log.open("w", encoding="utf-8") as file:
         for assets in _stages(wanted):
-            failed = _materialize(settings, assets, wanted, file, ended)
+            failed = materialize(settings, assets, _range(assets, wanted), file, ended)
             if failed is not None:
                 steps = ", ".join(failed) or "before the first step"
                 raise RefreshFailed(
@@ -162,17 +169,24 @@ def _stages(wanted: Plan) -> list[list[str]]:
     return [stage for stage in (values, days, months, shards, rest) if stage]
 
 
-def _materialize(
-    settings: Settings, assets: list[str], wanted: Plan, log: TextIO, ended: Callable[[str], None]
-) -> list[str] | None:
-    """One run. Returns None when it succeeded, else the steps that failed."""
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(assets)]
+def _range(assets: list[str], wanted: Plan) -> list[str]:
+    """The options that name the partitions of one run."""
+    options: list[str] = []
     if set(assets) & set(DAILY_ASSETS):
-        command += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
+        options += ["--partition-range", f"{wanted.first_day}...{wanted.last_day}"]
     if set(assets) & set(MONTHLY_ASSETS):
-        command += ["--partition-range", f"{wanted.first_month}...{wanted.last_month}"]
+        options += ["--partition-range", f"{wanted.first_month}...{wanted.last_month}"]
     if set(assets) & set(SHARDED_ASSETS):
-        command += ["--partition-range", f"{KEYS[0]}...{KEYS[-1]}"]
+        options += ["--partition-range", f"{KEYS[0]}...{KEYS[-1]}"]
+    return options
+
+
+def materialize(
+    settings: Settings, assets: list[str], options: list[str], log: TextIO, ended: Callable[[str], None]
+) -> list[str] | None:
+    """One run of `dagster asset materialize` with these options. Returns None when it succeeded, else the steps that failed."""
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", MODULE, "--select", ",".join(assets)]
+    command += options
     failed: list[str] = []
     process = subprocess.Popen(
         command, env=child_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -205,8 +219,10 @@ class _Graph:
         from luxauto_pipelines.definitions import defs
 
         graph = defs.resolve_asset_graph()
-        # What is made of a channel is asked of the channel, not of the store; a replay takes long and waits for its week.
-        keys = graph.get_all_asset_keys() - {dg.AssetKey(name) for name in (*CHANNEL_ASSETS, *WEEKLY_ASSETS)}
+        # What is made of a channel is asked of the channel, not of the store; a replay takes long and waits for its week;
+        # of pictures `refresh_pictures` knows more.
+        apart = (*CHANNEL_ASSETS, *WEEKLY_ASSETS, *VISUAL_ASSETS)
+        keys = graph.get_all_asset_keys() - {dg.AssetKey(name) for name in apart}
         with dg.DagsterInstance.get() as instance:
             events = {key: instance.get_latest_materialization_event(key) for key in keys}
             daily, monthly = (

@@ -8,6 +8,7 @@ from assets.inventory.buying.ahead import AHEAD
 from assets.inventory.levels import low_stock
 from luxauto_pipelines.channel_sensors import build_channel_sensors
 from luxauto_pipelines.jobs import replenishment
+from luxauto_pipelines.visual_sensors import build_visual_sensors
 from resources.settings import Settings
 from resources.store.alerts import unresolved_ids
 from resources.store.brand_store import BrandStore
@@ -19,7 +20,7 @@ WEBHOOK_INTERVAL_SECONDS = 5
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """The low-stock sensor, those of connected channels, and those that look after workflows and webhooks."""
+    """The low-stock sensor, those of connected channels and of pictures, and those that look after workflows and webhooks."""
     running = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -32,7 +33,13 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     def low_stock_sensor(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
         return evaluate(context.cursor, store)
 
-    return [low_stock_sensor, *build_channel_sensors(settings), workflow_reconciler, webhook_deliveries]
+    return [
+        low_stock_sensor,
+        *build_channel_sensors(settings),
+        *build_visual_sensors(settings),
+        workflow_reconciler,
+        webhook_deliveries,
+    ]
 
 
 @dg.sensor(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -30,7 +30,7 @@ _STATES = {"accepted": "", "approved": "approved", "needs_review": "to be review
 
 @dataclass(frozen=True)
 class Hung:
-    """One picture on the page. `cost` in US dollars; `checks` as (name, status, message); `thumbnail` is a WebP."""
+    """One picture on the page. `cost` in US dollars; `checks` have name, status, score and message; `thumbnail` is a WebP."""
 
     id: str
     brief: str
@@ -46,7 +46,7 @@ class Hung:
     cost: float
     seed: int | None
     made_at: datetime
-    checks: Sequence[tuple[str, str, str]]
+    checks: Sequence[Mapping[str, Any]]
     thumbnail: bytes
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from resources.store.bulk import read_frame, upsert_frame
+from resources.store.bulk import read_frame, run, upsert_frame
 from resources.store.orders import DAY, INSTANT, INT, TEXT, ensure_skus
 
 if TYPE_CHECKING:
@@ -83,6 +83,12 @@ def read_catalog(connection: "Connection", brand: int) -> pl.DataFrame:
         WHERE s.brand_id = :brand ORDER BY s.sku
     """
     return read_frame(connection, query, CATALOG, {"brand": brand})
+
+
+def catalog_version(connection: "Connection", brand: int) -> str:
+    """A text that changes whenever a product or a SKU was added or changed; cheap to ask for."""
+    query = "SELECT count(*), max(id), max(updated_at) FROM skus WHERE brand_id = :brand"
+    return "|".join(map(str, run(connection, query, {"brand": brand}).one()))
 
 
 def read_costs(connection: "Connection", brand: int) -> pl.DataFrame:

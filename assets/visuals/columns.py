@@ -1,0 +1,40 @@
+"""What the columns of the assets of pictures mean, where the glossary has no word or another one.
+
+Belongs here: the words. Does not belong here: which asset has which columns.
+"""
+
+WORDS: dict[str, str] = {
+    "brief": "Name of the brief, which is its partition",
+    "brief_hash": "Twelve digits that change with anything that the brief says",
+    "campaign": "Campaign that it is for",
+    "check": "Which check of the picture",
+    "checks": "The judge's checks as JSON: name, status, score, value, message",
+    "content_type": "What is wanted, such as product_photo or banner_ad",
+    "cost_micros": "What it cost, in millionths of a US dollar",
+    "height": "Height in pixels",
+    "kit_version": "Version of the brand kit, twelve digits that change with anything it says",
+    "language": "Language of the words in it; empty where it has none",
+    "layout": "What the studio sets, as JSON; empty where somebody paints",
+    "made_at": "When it was made (UTC)",
+    "media_type": "Kind of file, such as image/png",
+    "message": "What was found",
+    "model": "Model that made it, by the registry",
+    "name": "What it is called",
+    "picture": "Its public id; empty where none was made",
+    "picture_score": "How good it is, 0 to 1: the weighted mean of its checks",
+    "pictures": "How many pictures the brief asks for",
+    "product_name": "Product that it shows",
+    "prompt": "What is to be seen",
+    "provider": "Who made it",
+    "score": "Score of the check, 0 to 1; empty where it was skipped",
+    "section": "Part of the kit: colour, typeface, style, shot, word",
+    "seed": "Seed that it was made with, where the provider takes one",
+    "sha256": "SHA-256 of the file",
+    "source": "Where the brief comes from: a file, or the shot list of the kit",
+    "state": "accepted, needs_review, approved, rejected; blocked or failed where there is none",
+    "status": "passed, warned, failed or skipped",
+    "style_preset": "Style of the kit",
+    "value": "What the kit says of it",
+    "why": "Why this provider and none of the others, or why there is no picture",
+    "width": "Width in pixels",
+}
