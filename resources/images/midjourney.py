@@ -10,7 +10,6 @@ gateway's jobs are read: one that is there is waited for, never submitted a seco
 
 import base64
 import hashlib
-import io
 import math
 import re
 import threading
@@ -18,13 +17,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2 as httpx
 from pydantic import ValidationError
 
 from resources.images.gateway_map import Call, GatewayMap, at, body_of, means, put
+from resources.images.grid import FORMATS, NoPicture, open_picture, split_grid
 from resources.images.protocol import (
     MICROS,
     Blocked,
@@ -49,9 +49,7 @@ _LOOKS = 3
 """How often a job is looked for that the gateway does not show, before it counts as lost."""
 _LONGEST_PAUSE = 60.0
 _MOST_BYTES = 64 * 1024 * 1024
-_MOST_PIXELS = 64_000_000
 _PARAMETER = re.compile(r"(?:^|\s)(?:--|[–—])\s?[a-z]", re.IGNORECASE)
-_FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
 class MidjourneyGateway:
@@ -241,8 +239,11 @@ class MidjourneyGateway:
         code = base64.b64encode(picture).decode("ascii")
         if self._map.references == "base64":
             return code
-        _, kind = _opened(picture, lambda why: Refused(f"a reference {why}", "references"))
-        return f"data:{_FORMATS[kind]};base64,{code}"
+        try:
+            _, kind = open_picture(picture)
+        except NoPicture as error:
+            raise Refused(f"a reference {error}", "references") from error
+        return f"data:{FORMATS[kind]};base64,{code}"
 
     def _uploaded(self, pictures: list[str], order: "_Order") -> list[str]:
         call = self._map.upload
@@ -390,15 +391,20 @@ class MidjourneyGateway:
         details = {"job": job.id, "reference": order.reference}
         if job.is_grid:
             grid = self._download(job.images[0], job.id, cost)
-            pictures = [(tile, "PNG") for tile in _quarters(grid, job.id, cost)]
+            try:
+                pictures = split_grid(grid)
+            except NoPicture as error:
+                raise Poisoned(f"the grid of the job {job.id} {error}", "unusable_grid", cost) from error
         else:
-            pictures = [(self._download(url, job.id, cost), "") for url in job.images]
+            pictures = [self._download(url, job.id, cost) for url in job.images]
         images = []
-        for place, (content, kind) in enumerate(pictures):
-            opened, found = _opened(content, _poisoned(job.id, cost))
-            images.append(
-                Image(content, _FORMATS[kind or found], *opened.size, seed=seed, details={**details, "place": place})
-            )
+        for place, content in enumerate(pictures):
+            try:
+                opened, kind = open_picture(content)
+            except NoPicture as error:
+                raise Poisoned(f"a picture of the job {job.id} {error}", "unusable_image", cost) from error
+            size = (opened.width, opened.height)
+            images.append(Image(content, FORMATS[kind], *size, seed=seed, details={**details, "place": place}))
         if len(images) < request.count:
             what = f"{len(images)} pictures where {request.count} were wanted"
             raise Poisoned(f"{self._model.id}: the job {job.id} brings {what}", "too_few", cost)
@@ -432,7 +438,7 @@ class MidjourneyGateway:
             try:
                 with self._client.stream("GET", url, headers=self._key_header() if at_home else {}) as answer:
                     if answer.status_code == 200:
-                        return _body_of(answer, _poisoned(job, cost))
+                        return _body_of(answer, job, cost)
                     why = f"HTTP {answer.status_code}"
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__}: {error}"
@@ -587,52 +593,14 @@ def _to_take_up(jobs: list[_Job]) -> _Job | None:
     return alive[-1] if alive else None
 
 
-def _quarters(grid: bytes, job: str, cost: int) -> list[bytes]:
-    """The four pictures of a grid, row by row, as PNG without loss. Raises Poisoned for one whose halves are not equal."""
-    picture, _ = _opened(grid, _poisoned(job, cost))
-    width, height = picture.size
-    if width % 2 or height % 2:
-        raise Poisoned(f"the grid of the job {job} has {width}x{height} pixels, which are not four", "odd_grid", cost)
-    across, down = width // 2, height // 2
-    tiles = []
-    for top in (0, down):
-        for left in (0, across):
-            out = io.BytesIO()
-            picture.crop((left, top, left + across, top + down)).save(out, "PNG", compress_level=1)
-            tiles.append(out.getvalue())
-    return tiles
-
-
-def _opened(content: bytes, fault: Callable[[str], Exception]) -> tuple[Any, str]:
-    """The picture, decoded whole, and its format's name."""
-    from PIL import Image as Pillow
-
-    try:
-        picture = Pillow.open(io.BytesIO(content), formats=tuple(_FORMATS))
-        if picture.width * picture.height > _MOST_PIXELS:
-            raise ValueError(f"{picture.width}x{picture.height} pixels are too many")
-        picture.load()
-    except Exception as error:
-        raise fault(f"cannot be read as PNG, JPEG or WebP: {error}"[:200]) from error
-    return picture, picture.format or "PNG"
-
-
-def _poisoned(job: str, cost: int) -> Callable[[str], Poisoned]:
-    return lambda why: Poisoned(f"a picture of the job {job} {why}", "unusable_image", cost)
-
-
-def _body_of(answer: httpx.Response, fault: Callable[[str], Exception]) -> bytes:
+def _body_of(answer: httpx.Response, job: str, cost: int) -> bytes:
     parts, size = [], 0
     for part in answer.iter_bytes():
         size += len(part)
         if size > _MOST_BYTES:
-            _raise(fault(f"has more than {_MOST_BYTES:,} bytes"))
+            raise Poisoned(f"a picture of the job {job} has more than {_MOST_BYTES:,} bytes", "unusable_image", cost)
         parts.append(part)
     return b"".join(parts)
-
-
-def _raise(error: Exception) -> NoReturn:
-    raise error
 
 
 def _seconds(told: str | None) -> float | None:

@@ -503,9 +503,9 @@ def test_a_webhook_ends_the_waiting_and_is_not_believed(peer: MidjourneyPeer):
 @pytest.mark.parametrize("size", [(511, 512), (512, 511)])
 def test_a_grid_of_odd_size_is_refused_and_charged(peer: MidjourneyPeer, size: tuple[int, int]):
     peer.plan.size = size
-    with pytest.raises(Poisoned, match="not four") as caught:
+    with pytest.raises(Poisoned, match="no grid of four") as caught:
         gateway(peer).generate(WISH, "k")
-    assert (caught.value.code, caught.value.cost) == ("odd_grid", 80_000)
+    assert (caught.value.code, caught.value.cost) == ("unusable_grid", 80_000)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n broken"])
