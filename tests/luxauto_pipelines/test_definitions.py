@@ -19,7 +19,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from assets.partitions import DAILY, MONTHLY, UNTIL_MONTH_END
 from luxauto_pipelines.definitions import build_definitions, defs
-from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS, MONTHLY_ASSETS, SHARDED_ASSETS
+from luxauto_pipelines.jobs import CHANNEL_ASSETS, DAILY_ASSETS, JOBS, MONTHLY_ASSETS, PICTURES, SHARDED_ASSETS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -34,8 +34,10 @@ HEAVY = (
     "duckdb",
     "openai",
     "anthropic",
+    "av",
+    "PIL",
 )
-GROUPS = {"inventory", "finance", "forecasting"}
+GROUPS = {"inventory", "finance", "forecasting", "visuals"}
 PARENTS: dict[str, list[str]] = {
     "catalog": [],
     "sku_costs": [],
@@ -108,6 +110,10 @@ PARENTS: dict[str, list[str]] = {
         "stock_levels",
         "transactions",
     ],
+    "brand_kit": [],
+    "visual_briefs": ["brand_kit", "catalog"],
+    "generated_visuals": ["visual_briefs"],
+    "visual_quality": ["generated_visuals"],
 }
 
 
@@ -186,7 +192,7 @@ def test_an_asset_says_what_it_is_whose_it_is_and_what_its_columns_mean(name: st
     assert [column.name for column in schema.columns if not column.description] == []
 
 
-def test_partitions_are_days_months_channels_and_shards(graph: AssetGraph) -> None:
+def test_partitions_are_days_months_channels_briefs_and_shards(graph: AssetGraph) -> None:
     partitions = {
         key.to_user_string(): type(graph.get(key).partitions_def)
         for key in graph.get_all_asset_keys()
@@ -195,7 +201,8 @@ def test_partitions_are_days_months_channels_and_shards(graph: AssetGraph) -> No
     by_day = dict.fromkeys(DAILY_ASSETS, dg.DailyPartitionsDefinition)
     by_shard = dict.fromkeys(SHARDED_ASSETS, dg.StaticPartitionsDefinition)
     by_month = dict.fromkeys(MONTHLY_ASSETS, dg.MonthlyPartitionsDefinition)
-    assert partitions == by_day | by_month | by_shard | dict.fromkeys(CHANNEL_ASSETS, dg.DynamicPartitionsDefinition)
+    dynamic = dict.fromkeys((*CHANNEL_ASSETS, PICTURES), dg.DynamicPartitionsDefinition)
+    assert partitions == by_day | by_month | by_shard | dynamic
 
 
 @pytest.mark.parametrize("name", MONTHLY_ASSETS)
@@ -247,6 +254,7 @@ def test_schedules_and_sensors_start_as_the_installation_says(
             "nightly_forecast_schedule",
             "weekly_backtest_schedule",
             "freshness_schedule",
+            "picture_gallery_schedule",
             "channel_sync_schedule",
             "retention_schedule",
             "month_end_schedule",
@@ -259,6 +267,8 @@ def test_schedules_and_sensors_start_as_the_installation_says(
         "channel_inbox": status,
         "channel_notifications": status,
         "reservation_expiry": status,
+        "new_product_briefs": status,
+        "missing_pictures": status,
         # What somebody has executed is looked after in any case.
         "workflow_reconciler": "RUNNING",
         "webhook_deliveries": "RUNNING",

@@ -67,7 +67,7 @@ def picture(page: Page, name: str, **options: Any) -> None:
 
 def test_the_graph_shows_the_three_groups(page: Page) -> None:
     page.goto("/asset-groups")
-    for group in ("finance", "forecasting", "inventory"):
+    for group in ("finance", "forecasting", "inventory", "visuals"):
         # Dagster measures each name in a hidden twin of it.
         page.get_by_text(group, exact=True).filter(visible=True).last.click(trial=True)
     expect(page.get_by_text("fetching statuses")).to_have_count(0)
@@ -157,12 +157,15 @@ def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
         "month_end_reports_schedule",
         "reconciliation_schedule",
         "retention_schedule",
+        "picture_gallery_schedule",
     )
     sensors = (
         "low_stock_sensor",
         "channel_inbox",
         "channel_notifications",
         "reservation_expiry",
+        "new_product_briefs",
+        "missing_pictures",
         "workflow_reconciler",
         "webhook_deliveries",
     )
