@@ -18,6 +18,7 @@ from luxauto_pipelines import (
     cli_fraud,
     cli_fx,
     cli_gateway,
+    cli_gpu,
     cli_inventory,
     cli_purchases,
     cli_reconcile,
@@ -55,6 +56,7 @@ app.add_typer(cli_replenish.app, name="replenish")
 app.add_typer(cli_workflow.app, name="workflow")
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_visuals.app, name="visuals")
+app.add_typer(cli_gpu.app, name="gpu")
 cli_gateway.register(app)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
