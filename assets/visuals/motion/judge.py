@@ -26,7 +26,7 @@ class FilmLimits:
 
     deviation: float = 3.0
     blank_run: int = 2
-    jitter: float = 0.5
+    jitter: float = 0.4
     longest_still: float = 4.0
 
 
@@ -215,7 +215,10 @@ def _blank_runs(seen: _Seen, limits: FilmLimits) -> Check:
 
 def _frozen(seen: _Seen, limits: FilmLimits) -> Check:
     """A picture that stands for long looks like a player that hangs."""
-    start, length = longest_run([change < 0.02 for change in seen.changes[1:]])
+    same = [change < 0.02 for change in seen.changes[1:]]
+    # An encoder renews a standing picture now and then.
+    lasting = [here or (0 < n < len(same) - 1 and same[n - 1] and same[n + 1]) for n, here in enumerate(same)]
+    start, length = longest_run(lasting)
     standing = length / seen.fps if seen.fps else 0.0
     value = round(standing, 2)
     if standing > limits.longest_still:
