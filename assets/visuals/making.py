@@ -26,6 +26,7 @@ from assets.visuals.orders import Made, Order
 from assets.visuals.prompts import Prompt, compose, plain, words_of
 from assets.visuals.studio_provider import NAME as STUDIO
 from assets.visuals.studio_provider import Layout, StudioProvider, layout_of
+from resources.images.picture_store import MissingPicture
 from resources.images.protocol import Image, ImageProvider, ImageRequest
 from resources.store.effects import find_effect, keep_effect
 from resources.store.pictures import (
@@ -35,6 +36,7 @@ from resources.store.pictures import (
     is_needed,
     keep_pictures,
     marks,
+    pictures_by_id,
     pictures_of,
 )
 
@@ -205,27 +207,36 @@ def find_made(maker: Maker, order: Order) -> Made | None:
     )
 
 
-def delete(maker: Maker, order_keys: Sequence[str], by: str) -> list[Picture]:
-    """Take back what orders brought: rows say `deleted`, and bytes go that nothing else needs. Gives what was deleted now.
+def delete(
+    books: BrandStore, store: PictureStore, by: str, order_keys: Sequence[str] = (), picture_ids: Sequence[str] = ()
+) -> list[Picture]:
+    """Take back what orders brought, or pictures: rows say `deleted`, and bytes go that nothing else needs.
 
-    Doing so again changes nothing, and finishes what a dead process left.
+    Gives what was deleted now. Doing so again changes nothing, and finishes what a dead process left.
     """
-    now = datetime.now(UTC)
     keys = [Order(key).request_key for key in order_keys]
-    with maker.books.write() as (connection, brand):
+    with books.write() as (connection, brand):
         rows = [row for key in keys for row in pictures_of(connection, brand, key)]
-        gone = delete_pictures(connection, brand, [row.public_id for row in rows], by, now)
-    remove_bytes(maker, [sha for row in rows for sha in (row.sha256, row.details.get("markup")) if sha])
+        rows += pictures_by_id(connection, brand, list(picture_ids))
+        gone = delete_pictures(connection, brand, [row.public_id for row in rows], by, datetime.now(UTC))
+        drafts = [
+            image["sha256"]
+            for key in keys
+            for number in range(_MOST_REROLLS + 1)
+            for image in (find_effect(connection, brand, _draft(key, number)) or {}).get("images", ())
+        ]
+    of_rows = [row.details.get(name) for row in rows for name in ("markup", "poster")]
+    remove_bytes(books, store, [*drafts, *(row.sha256 for row in rows), *(sha for sha in of_rows if sha)])
     return gone
 
 
-def remove_bytes(maker: Maker, sums: Sequence[str]) -> None:
+def remove_bytes(books: BrandStore, store: PictureStore, sums: Sequence[str]) -> None:
     """Remove bytes that no row needs any more."""
     for sha256 in dict.fromkeys(sums):
-        with maker.books.read() as (connection, _):
-            needed = is_needed(connection, sha256)
+        with books.read() as (connection, brand):
+            needed = is_needed(connection, brand, sha256)
         if not needed:
-            maker.store.delete(sha256)
+            store.delete(sha256)
 
 
 # Asking
@@ -292,7 +303,7 @@ def _seed(work: _Work, number: int) -> int | None:
 
 def _asked(maker: Maker, work: _Work, number: int, is_cancelled: Callable[[], bool]) -> Outcome:
     """What the service answers, written down at once; or what is written down of a process that died."""
-    key = f"picture:{work.order.request_key}:{number}"
+    key = _draft(work.order.request_key, number)
     with maker.books.read() as (connection, brand):
         said = find_effect(connection, brand, key)
     found = _remembered(maker, said) if said else None
@@ -303,6 +314,11 @@ def _asked(maker: Maker, work: _Work, number: int, is_cancelled: Callable[[], bo
     if outcome.state == "made" and said is None:
         _remember(maker, key, outcome)
     return outcome
+
+
+def _draft(request_key: str, number: int) -> str:
+    """The name under which what came of a try is written down."""
+    return f"picture:{request_key}:{number}"
 
 
 def _remember(maker: Maker, key: str, outcome: Outcome) -> None:
@@ -336,14 +352,13 @@ def _remember(maker: Maker, key: str, outcome: Outcome) -> None:
 
 def _remembered(maker: Maker, said: Mapping[str, Any]) -> Outcome | None:
     """None where the bytes are gone: then it has to be asked again."""
-    if not all(maker.store.exists(image["sha256"]) for image in said["images"]):
+    names = ("media_type", "width", "height", "seed", "markup")
+    try:
+        images = [
+            Image(maker.store.get(one["sha256"]), **{name: one[name] for name in names}) for one in said["images"]
+        ]
+    except MissingPicture:
         return None
-    images = [
-        Image(
-            maker.store.get(one["sha256"]), one["media_type"], one["width"], one["height"], one["seed"], one["markup"]
-        )
-        for one in said["images"]
-    ]
     return Outcome(
         state="made",
         images=tuple(images),
@@ -500,7 +515,7 @@ def _kept(maker: Maker, work: _Work, seconds: float) -> Made:
             there = pictures_of(connection, brand, order.request_key)
     raw = [hashlib.sha256(take.image.content).hexdigest() for take in work.takes]
     # Another process may have been first with the same order; what it wrote is what there is.
-    remove_bytes(maker, [*raw, *(row.sha256 for row in rows)])
+    remove_bytes(maker.books, maker.store, [*raw, *(row.sha256 for row in rows)])
     made = find_made(maker, order)
     assert made is not None
     first = {one.model: one for outcome in work.outcomes for one in outcome.candidates}

@@ -193,18 +193,19 @@ def delete_pictures(
     return gone
 
 
-def is_needed(connection: "Connection", sha256: str) -> bool:
-    """Whether a picture that is not deleted, a remembered answer or a draft of any brand has these bytes."""
+def is_needed(connection: "Connection", brand: int, sha256: str) -> bool:
+    """Whether a picture that is not deleted, or a remembered answer, has these bytes or names them."""
+    named = f"%{sha256}%"
     queries = (
-        "SELECT 1 FROM pictures WHERE sha256 = :sha AND state <> 'deleted'",
-        "SELECT 1 FROM pictures WHERE state <> 'deleted' AND CAST(details AS TEXT) LIKE :within",
-        "SELECT 1 FROM image_cache WHERE CAST(entry AS TEXT) LIKE :within",
+        ("SELECT 1 FROM pictures WHERE brand_id = :brand AND state <> 'deleted' AND sha256 = :sum LIMIT 1", sha256),
+        (
+            "SELECT 1 FROM pictures WHERE brand_id = :brand AND state <> 'deleted' AND CAST(details AS TEXT) LIKE :sum "
+            "LIMIT 1",
+            named,
+        ),
+        ("SELECT 1 FROM image_cache WHERE brand_id = :brand AND CAST(entry AS TEXT) LIKE :sum LIMIT 1", named),
     )
-    values = {"sha": sha256, "within": f"%{sha256}%"}
-    return any(
-        run(connection, f"{query} LIMIT 1", {n: v for n, v in values.items() if f":{n}" in query}).first()
-        for query in queries
-    )
+    return any(run(connection, query, {"brand": brand, "sum": value}).first() for query, value in queries)
 
 
 def _picture(row: Mapping[Any, Any]) -> Picture:
