@@ -9,6 +9,7 @@ A film from here says in its own file which scene is when. Of another's film nob
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -124,11 +125,14 @@ def _watched(content: bytes, timeline: Timeline | None) -> _Seen:
         moving = _moving(timeline)
         times: list[float] = []
         before: Any = None
+        lately: deque[Any] = deque(maxlen=_half_second(seen.fps))
         for number, frame in enumerate(film.decode(video=0)):
             times.append(float(frame.time or 0.0))
             grey = _small_grey(frame)
             seen.deviations.append(float(grey.std()))
-            seen.changes.append(float(np.abs(grey - before).mean()) if before is not None else 0.0)
+            if len(lately) == lately.maxlen:
+                seen.changes.append(float(np.abs(grey - lately[0]).mean()))
+            lately.append(grey.astype(np.uint8))
             # Only where it is asked for: between two frames of one still.
             both = number in moving and number - 1 in moving
             seen.motions.append(_motion(before, grey) if both else (0.0, 0.0, 0.0))
@@ -139,6 +143,11 @@ def _watched(content: bytes, timeline: Timeline | None) -> _Seen:
     if not seen.frames:
         raise ValueError("it holds no frame")
     return seen
+
+
+def _half_second(fps: float) -> int:
+    """In frames, within reason for files that say anything."""
+    return min(max(round(fps / 2), 1), 60)
 
 
 def _timeline_in(metadata: dict[str, str]) -> Timeline | None:
@@ -215,11 +224,9 @@ def _blank_runs(seen: _Seen, limits: FilmLimits) -> Check:
 
 def _frozen(seen: _Seen, limits: FilmLimits) -> Check:
     """A picture that stands for long looks like a player that hangs."""
-    same = [change < 0.02 for change in seen.changes[1:]]
-    # An encoder renews a standing picture now and then.
-    lasting = [here or (0 < n < len(same) - 1 and same[n - 1] and same[n + 1]) for n, here in enumerate(same)]
-    start, length = longest_run(lasting)
-    standing = length / seen.fps if seen.fps else 0.0
+    # Within half a second the slowest move is far above this, and an encoder that renews a standing picture below.
+    start, length = longest_run([change < 0.5 for change in seen.changes])
+    standing = (length + _half_second(seen.fps)) / seen.fps if length and seen.fps else 0.0
     value = round(standing, 2)
     if standing > limits.longest_still:
         at = start / seen.fps

@@ -104,11 +104,10 @@ def test_a_scene_without_anything_sharp_is_named(kit: LoadedKit):
     assert failed(judge_film(made.content)) == ["scene_3_still"]
 
 
-@pytest.mark.parametrize("size", [(480, 270), (640, 360), (360, 640)])
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(("size", "number"), [((480, 270), 0), ((480, 270), 1), ((640, 360), 0), ((270, 480), 1)])
 def test_windows_that_are_cut_at_whole_pixels_shake_and_ours_do_not(kit: LoadedKit, size: tuple[int, int], number: int):
     still = Still("one.png", encoded(scene(1, (900, 600))))
-    plan = FilmPlan((still,), size, 6.0, 24, seed=number)
+    plan = FilmPlan((still,), size, 5.0, 24, seed=number)
     good = make_film(kit, plan)
     assert failed(judge_film(good.content)) == []
     line = timeline_of(plan)
@@ -159,7 +158,7 @@ def test_a_picture_that_stands_for_long_is_a_warning(film: Film, frames: list[An
     stands = [frames[30]] * 60
     report = judge_film(encoded_film(stands, SIZE, 12, "mp4", {"Title": "a", "Software": "b"}))
     assert report.status == "warned"
-    assert "nothing moves for 4.9 s" in next(check.message for check in report.checks if check.name == "frozen")
+    assert "nothing moves for 5.0 s" in next(check.message for check in report.checks if check.name == "frozen")
 
 
 @pytest.mark.parametrize("content", [b"", b"no film", b"\0\0\0\x18ftypisom\0\0\0\0isomavc1"])
