@@ -17,7 +17,7 @@ from resources.gpu.jobs import InvalidJob, Job
 from resources.gpu.loading import EngineOptions, EngineUnavailable, Model
 from resources.gpu.lora import InvalidLora, Lora, Loras
 from resources.gpu.pictures import Latents, Pictures, read_image, read_mask
-from resources.gpu.prompts import Embedding, PromptCache
+from resources.gpu.prompts import Embedding, PromptCache, nothing_like
 
 __all__ = ["Engine", "EngineOptions", "EngineUnavailable", "InvalidJob", "InvalidLora", "Job", "Latents", "Step"]
 
@@ -68,6 +68,11 @@ class Engine:
         """`off`, `regional` or `full`."""
         return self._model.compiled
 
+    @property
+    def _sees_masks(self) -> bool:
+        """Whether the UNet was made for inpainting: then it is shown the mask and the picture without what it hides."""
+        return self._model.unet.config.in_channels != self._model.vae.config.latent_channels
+
     def check(self, job: Job) -> None:
         """Raises InvalidJob for what this model cannot paint: an unknown sampler or LoRA, or steps that a sampler does
         not have.
@@ -77,6 +82,8 @@ class Engine:
         if job.lora is not None and job.lora not in self.loras:
             there = ", ".join(self.loras.names()) or "none"
             raise InvalidJob("lora", f"{job.lora!r} is not loaded; loaded: {there}")
+        if self._sees_masks and job.mask is None:
+            raise InvalidJob("mask", f"is needed: {self.model} only inpaints; give an image and a mask")
         try:
             self._schedule(job)
         except ValueError as error:
@@ -241,9 +248,8 @@ class Engine:
         if job.image is None:
             return {"latents": noise() * schedule.initial_noise}
         pixels = read_image(job.image, job.width, job.height)
-        sees_mask = self._model.unet.config.in_channels != shape[1]
         is_new = job.mask is not None and job.strength == 1.0
-        kept = None if sees_mask and is_new else self._pictures.encode(pixels, generator)
+        kept = None if self._sees_masks and is_new else self._pictures.encode(pixels, generator)
         drawn = noise()
         start = schedule.steps[0]
         latents = drawn * schedule.initial_noise if is_new else start.clean * kept + start.dirty * drawn
@@ -251,7 +257,7 @@ class Engine:
             return {"latents": latents}
         mask = read_mask(job.mask, job.width, job.height)
         small = torch.nn.functional.interpolate(mask, size=shape[-2:]).to(device)
-        if sees_mask:
+        if self._sees_masks:
             hidden = self._pictures.encode(pixels * (mask < 0.5), generator)
             return {"latents": latents, "shown": torch.cat([small, hidden], dim=1)}
         return {"latents": latents, "mask": small, "kept": kept, "noise": drawn}
@@ -264,8 +270,11 @@ class Engine:
         if jobs[0].is_guided:
             texts += [job.negative for job in jobs if job.negative or not self._model.zeros_for_no_negative]
         known = self.prompts.embeddings(texts, weights)
-        nothing = self.prompts.no_negative()
-        return [(known[job.prompt], (known.get(job.negative) or nothing) if job.is_guided else None) for job in jobs]
+        nothing = nothing_like(known[jobs[0].prompt])
+        if not jobs[0].is_guided:
+            return [(known[job.prompt], None) for job in jobs]
+        zeros = self._model.zeros_for_no_negative
+        return [(known[job.prompt], known[job.negative] if job.negative or not zeros else nothing) for job in jobs]
 
     def _guidance_condition(self, guidance: Any) -> Any:
         """For models distilled with guidance as an input: its embedding. None for others."""

@@ -74,7 +74,9 @@ class Model:
 def load_pipeline(source: Path, options: EngineOptions) -> Any:
     """The stock pipeline from a folder as `save_pretrained` writes it; nothing is fetched. Raises EngineUnavailable."""
     from diffusers import StableDiffusionXLPipeline
+    from diffusers.utils import logging
 
+    logging.disable_progress_bar()
     if not (source / "model_index.json").is_file():
         raise EngineUnavailable(
             f"{source} holds no SDXL model: there is no model_index.json in it. "
@@ -111,17 +113,20 @@ def prepare(pipeline: Any, options: EngineOptions) -> Model:
         raise EngineUnavailable(f"fp8 was asked for, but {reason}; start without it")
     unet, vae = pipeline.unet, pipeline.vae
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
-    for part in (unet, *encoders):
-        part.to(device=device, dtype=dtype).eval().requires_grad_(False)
     # SDXL's VAE overflows in float16, though not in bfloat16.
     vae_dtype = torch.float32 if dtype == torch.float16 and vae.config.force_upcast else dtype
-    vae.to(device=device, dtype=vae_dtype).eval().requires_grad_(False)
+    for part, wanted in ((unet, dtype), *((encoder, dtype) for encoder in encoders), (vae, vae_dtype)):
+        part.to(device).eval()
+        if part.dtype != wanted:
+            part.to(wanted)
     if options.channels_last:
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     if options.fuse_qkv:
         _fuse(unet)
         _fuse(vae)
+    for part in (unet, vae, *encoders):
+        part.requires_grad_(False)
     if options.fp8:
         fp8.convert(unet)
     model = Model(

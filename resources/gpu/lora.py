@@ -17,13 +17,21 @@ from resources.gpu.loading import Model
 
 _FUSED = {"to_q": ("to_qkv", 0), "to_k": ("to_qkv", 1), "to_v": ("to_qkv", 2)}
 _FUSED_CROSS = {"to_k": ("to_kv", 0), "to_v": ("to_kv", 1)}
+_ENDINGS = {
+    f".{name}.weight": role
+    for role, names in {
+        "down": ("lora_A", "lora.down", "lora_linear_layer.down"),
+        "up": ("lora_B", "lora.up", "lora_linear_layer.up"),
+    }.items()
+    for name in names
+}
 
 
 class InvalidLora(ValueError):
     """A LoRA cannot be used; the message names it and says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Change:
     """Rows `first` to `last` of a layer's weight (out, in, …) gain up (out, rank, …) @ down (rank, in, …), times
     `alpha` / rank.
@@ -37,7 +45,7 @@ class _Change:
     factor: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lora:
     """One that is loaded: its name, where from, how many layers it changes, and whether prompts are read differently
     with it.
@@ -156,10 +164,13 @@ def _delta(change: _Change, device: Any, scale: float) -> Any:
 
 def _read(model: Model, name: str, path: Path) -> Iterator[_Change]:
     from diffusers import StableDiffusionXLPipeline
+    from safetensors import safe_open
 
     if not path.is_file():
         raise InvalidLora(f"LoRA {name!r}: there is no file {path}")
     try:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
         tensors, alphas = StableDiffusionXLPipeline.lora_state_dict(
             str(path.parent),
             weight_name=path.name,
@@ -169,9 +180,10 @@ def _read(model: Model, name: str, path: Path) -> Iterator[_Change]:
         )
     except Exception as error:
         raise InvalidLora(f"LoRA {name!r}: {path} cannot be read as one: {error}") from error
-    pairs = _pairs(tensors)
-    if not pairs:
-        raise InvalidLora(f"LoRA {name!r}: {path} holds no pair of LoRA matrices")
+    if any("dora_scale" in each for each in names):
+        # Diffusers would leave the scales out and paint something else.
+        raise InvalidLora(f"LoRA {name!r}: {path} is a DoRA, which is not merged; train it as a plain LoRA")
+    pairs = _pairs(name, tensors | (alphas or {}))
     roots = {"unet": model.unet, "text_encoder": model.text_encoders[0], "text_encoder_2": model.text_encoders[1]}
     for key, pair in pairs.items():
         part, _, inside = key.partition(".")
@@ -179,29 +191,35 @@ def _read(model: Model, name: str, path: Path) -> Iterator[_Change]:
             raise InvalidLora(f"LoRA {name!r}: {key} has one matrix where two are needed")
         layer, first, last = _target(roots.get(part), inside, name)
         rank = pair["down"].shape[0]
-        alpha = float((alphas or {}).get(f"{key}.alpha", pair.get("alpha", rank)))
+        alpha = float(pair.get("alpha", rank))
         _check_fit(name, key, layer, last - first, pair)
         yield _Change(layer, first, last, pair["down"], pair["up"], alpha / rank)
 
 
-def _pairs(tensors: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By layer: the two matrices, whatever a file calls them."""
-    endings = {
-        ".lora_A.weight": "down",
-        ".lora_B.weight": "up",
-        ".lora.down.weight": "down",
-        ".lora.up.weight": "up",
-        ".lora_linear_layer.down.weight": "down",
-        ".lora_linear_layer.up.weight": "up",
-        ".alpha": "alpha",
-    }
+def _pairs(name: str, tensors: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By layer: the two matrices and the alpha, whatever a file calls them."""
     pairs: dict[str, dict[str, Any]] = {}
     for key, tensor in tensors.items():
-        for ending, role in endings.items():
-            if key.endswith(ending):
-                layer = key.removesuffix(ending).replace(".processor.", ".").replace("_lora", "")
-                pairs.setdefault(layer, {})[role] = tensor
-    return {layer: pair for layer, pair in pairs.items() if "down" in pair or "up" in pair}
+        layer, role = _layer_and_role(key)
+        if role is None:
+            raise InvalidLora(
+                f"LoRA {name!r} holds {key}, which is no pair of LoRA matrices; LoHa, LoKr and DoRA are not merged"
+            )
+        pairs.setdefault(layer, {})[role] = tensor
+    return pairs
+
+
+def _layer_and_role(key: str) -> tuple[str, str | None]:
+    """`unet.….attn1.processor.to_out_lora.down.weight` is the `down` of `unet.….attn1.to_out.0`."""
+    key = key.replace(".processor.", ".").replace("_lora.", ".lora.")
+    is_alpha = key.endswith(".alpha")
+    role = "alpha" if is_alpha else None
+    layer = key.removesuffix(".alpha")
+    for ending, matrix in _ENDINGS.items():
+        if layer.endswith(ending):
+            layer, role = layer.removesuffix(ending), role or matrix
+            break
+    return (f"{layer}.0" if layer.endswith(".to_out") else layer), role
 
 
 def _target(root: Any, path: str, name: str) -> tuple[Any, int, int]:

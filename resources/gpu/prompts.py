@@ -52,19 +52,17 @@ class PromptCache:
             self._known.popitem(last=False)
         return found
 
-    def no_negative(self) -> Embedding | None:
-        """What stands for an empty negative, where the model was trained with zeros for it."""
-        import torch
-
-        if not self._model.zeros_for_no_negative:
-            return None
-        some = next(reversed(self._known.values()))
-        return Embedding(torch.zeros_like(some.tokens), torch.zeros_like(some.pooled))
-
     def forget(self, lora: str) -> None:
         """Forget what was computed with a LoRA, at any scale."""
         for key in [key for key in self._known if key[1] is not None and key[1][0] == lora]:
             del self._known[key]
+
+
+def nothing_like(embedding: Embedding) -> Embedding:
+    """What stands for an empty negative, where the model was trained with zeros for it."""
+    import torch
+
+    return Embedding(torch.zeros_like(embedding.tokens), torch.zeros_like(embedding.pooled))
 
 
 def encode(model: Model, texts: list[str]) -> list[Embedding]:
