@@ -1,27 +1,44 @@
-"""`luxauto visuals …`: pictures are made, signed, checked and verified.
+"""`luxauto visuals …`: pictures are made, signed, checked and verified, and who would make them.
 
 Belongs here: arguments, tables and where files go. Does not belong here: how a picture is made or judged (`assets/visuals`).
 """
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from luxauto_pipelines import cli_visuals_review
 from luxauto_pipelines.cli_brand import kit_file
 from luxauto_pipelines.cli_film import film
-from luxauto_pipelines.cli_stock import FormatOption, say
+from luxauto_pipelines.cli_stock import FormatOption, actor, say
+from luxauto_pipelines.cli_visuals_import import import_command
 from luxauto_pipelines.console import Format, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from assets.visuals.brand_kit import LoadedKit
+    from assets.visuals.making import Maker
     from assets.visuals.quality import Fingerprint
 
 app = typer.Typer(
     help="Pictures of the brand: made, signed, checked, verified. See docs/visuals.md.", no_args_is_help=True
 )
 app.command()(film)
+app.command("import")(import_command)
+app.add_typer(cli_visuals_review.app, name="review")
+STUDIO, AUTO = "studio", "auto"
+
+
+class QualityChoice(StrEnum):
+    """How much effort a model that paints makes."""
+
+    low = "low"
+    medium = "medium"
+    high = "high"
+    ultra = "ultra"
+
 
 ImagesArgument = Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.", show_default=False)]
 KitOption = Annotated[
@@ -33,7 +50,16 @@ KitOption = Annotated[
 def generate(
     brief: Annotated[Path, typer.Option(help="One brief, or a list of them (YAML).", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.", show_default=False)],
-    provider: Annotated[str, typer.Option(help="Who makes them: studio, the renderer here.")] = "studio",
+    provider: Annotated[
+        str, typer.Option(help="Who makes them: studio, the renderer here; auto; or another of `providers`.")
+    ] = "studio",
+    quality: Annotated[QualityChoice, typer.Option(help="For models that paint.")] = QualityChoice.high,
+    campaign: Annotated[
+        str | None, typer.Option(help="Whose budget it is taken from; default: the brief's.", show_default=False)
+    ] = None,
+    again: Annotated[
+        str, typer.Option(help="Any new word has them made anew, where they were made before.", show_default=False)
+    ] = "",
     kit: KitOption = None,
     signed: Annotated[
         bool, typer.Option("--sign/--no-sign", help="Write content credentials (C2PA) into each.")
@@ -42,34 +68,81 @@ def generate(
 ) -> None:
     """Make the pictures of briefs: a file a size and language, pictures.json with scores, and contact-sheet.png.
 
-    The studio needs no network and draws the same pixels each time. Exit code 2 where a picture fails a check.
+    The studio needs no network and draws the same pixels each time. Others are asked once: the same command again brings the
+    same pictures. Exit code 2 where a picture fails a check or was not made.
     """
     from assets.visuals.brand_kit import read_kit
     from assets.visuals.briefs import read_briefs
-    from assets.visuals.errors import VisualsError
     from luxauto_pipelines.brand_credentials import credentials_of
-    from luxauto_pipelines.visuals_made import SHEET, make_in_studio, signer_of
+    from luxauto_pipelines.visuals_made import SHEET, Asked, make_by_providers, make_in_studio, signer_of
     from resources.settings import load_settings
 
-    if provider != "studio":
-        raise VisualsError(f"there is no provider {provider!r} here: use studio")
+    if provider != STUDIO:
+        _refuse_unknown(provider)
     loaded, briefs = read_kit(kit_file(kit)), read_briefs(brief)
-    sign = signer_of(credentials_of(load_settings(), loaded.kit.name)) if signed else None
     with progress() as bar:
-        task = bar.add_task("drawing", total=sum(len(one.sizes) * len(one.each_language()) for one in briefs))
-        made = make_in_studio(
-            loaded, briefs, brief.parent, out, sign, lambda name: bar.update(task, description=name, advance=1)
-        )
+        task = bar.add_task("making", total=sum(len(one.sizes) * len(one.each_language()) for one in briefs))
+
+        def tell(name: str) -> None:
+            bar.update(task, description=name, advance=1)
+
+        if provider == STUDIO:
+            sign = signer_of(credentials_of(load_settings(), loaded.kit.name)) if signed else None
+            made = make_in_studio(loaded, briefs, brief.parent, out, sign, tell)
+        else:
+            asked = Asked(None if provider == AUTO else provider, quality.value, campaign, actor(), again)
+            made = make_by_providers(_maker(loaded, signed=signed), briefs, brief.parent, out, asked, tell)
     if format is Format.json:
         print_json({"brand_kit": loaded.version, "contact_sheet": str(out / SHEET), "pictures": made})
     else:
-        rows = [[row["file"], row["score"], row["status"], "; ".join(row["why"])] for row in made]
-        print_table(f"{len(made)} pictures", ["file", "score", "outcome", "why"], rows)
+        rows = [[row["file"], row["provider"], row["score"], row["status"], "; ".join(row["why"])] for row in made]
+        print_table(f"{len(made)} pictures", ["file", "by", "score", "outcome", "why"], rows)
         for note in dict.fromkeys(note for row in made for note in row["notes"]):
             say(f"note: {note}")
-        say(f"All of them at a glance: {out / SHEET}")
+        if any(row["file"] for row in made):
+            say(f"All of them at a glance: {out / SHEET}")
+        if any(row.get("state") == "needs_review" for row in made):
+            say("Some wait for a person: luxauto visuals review list")
     if any(row["status"] == "failed" for row in made):
         raise typer.Exit(2)
+
+
+@app.command()
+def providers(
+    brief: Annotated[
+        Path | None, typer.Option(help="For these briefs (YAML); default: a product photo.", show_default=False)
+    ] = None,
+    provider: Annotated[str, typer.Option(help="Only these; auto for all.")] = AUTO,
+    quality: Annotated[QualityChoice, typer.Option(help="For models that paint.")] = QualityChoice.high,
+    kit: KitOption = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Who would make a picture, why the others would not, what each costs, and when it ends. Asks nobody."""
+    from assets.visuals.brand_kit import read_kit
+    from luxauto_pipelines.providers_shown import candidates_for
+
+    if provider != AUTO:
+        _refuse_unknown(provider)
+    maker = _maker(read_kit(kit_file(kit)), signed=False)
+    named = None if provider == AUTO else provider
+    found = candidates_for(maker, brief, named, quality.value, actor())
+    if format is Format.json:
+        print_json(found)
+        return
+    for one in found:
+        columns = ["model", "provider", "score", "parts", "price", "outcome"]
+        rows = [
+            [
+                row["model"],
+                row["provider"],
+                row["score"],
+                " ".join(f"{name} {value:g}" for name, value in row["parts"].items()),
+                row["price"],
+                "; ".join(part for part in (row["outcome"], row["note"], row["lifecycle"]) if part),
+            ]
+            for row in one["candidates"]
+        ]
+        print_table(one["of"], columns, rows)
 
 
 @app.command()
@@ -166,6 +239,35 @@ def image_bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise VisualsError(f"{file} cannot be read ({error.strerror}): check the path") from error
+
+
+def _maker(loaded: "LoadedKit", *, signed: bool) -> "Maker":
+    from assets.visuals.errors import VisualsError
+    from assets.visuals.making import open_maker
+    from luxauto_pipelines.instance import prepare
+    from resources.images.registry import RegistryError
+    from resources.settings import load_settings
+
+    try:
+        return open_maker(prepare(load_settings()), loaded, signed=signed)
+    except RegistryError as error:
+        raise VisualsError(str(error)) from error
+
+
+def _refuse_unknown(provider: str) -> None:
+    """Raises VisualsError for a name that nobody has; before anything else is made or read."""
+    from datetime import UTC, datetime
+
+    from assets.visuals.errors import VisualsError
+    from resources.images.registry import RegistryError, read_registry
+    from resources.settings import load_settings
+
+    if provider == AUTO:
+        return
+    try:
+        read_registry(load_settings().home).named(provider, datetime.now(UTC).date())
+    except RegistryError as error:
+        raise VisualsError(f"{error}; or auto, which lets the best be chosen") from error
 
 
 def _kit_if_any(given: Path | None) -> "LoadedKit | None":

@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resources.images.service import Attempt, Candidate, Outcome, Wanted
-
 from assets.visuals import quality
 from assets.visuals.errors import VisualsError
 from assets.visuals.finishing import ENLARGED_AT_MOST, UnreadablePicture, finish
@@ -28,6 +26,7 @@ from assets.visuals.studio_provider import NAME as STUDIO
 from assets.visuals.studio_provider import Layout, StudioProvider, layout_of
 from resources.images.picture_store import MissingPicture
 from resources.images.protocol import Image, ImageProvider, ImageRequest
+from resources.images.service import Attempt, Candidate, Outcome, Wanted
 from resources.store.effects import find_effect, keep_effect
 from resources.store.pictures import (
     Mark,
@@ -41,18 +40,18 @@ from resources.store.pictures import (
 )
 
 if TYPE_CHECKING:
-    from resources.images.picture_store import PictureStore
-    from resources.images.service import ImageService
-
     from assets.visuals.brand_kit import LoadedKit
     from assets.visuals.provenance import Credentials, Source
     from assets.visuals.quality import Fingerprint, NudityScorer, Report, TextReader
+    from resources.images.picture_store import PictureStore
+    from resources.images.service import ImageService
     from resources.store.brand_store import BrandStore
 
 SOFTWARE = "luxauto pictures 1"
 REROLLS = "LUXAUTO_PICTURE_REROLLS"
 _MOST_REROLLS = 5
 _SEEDS = 2**31
+_DELETED = "its pictures were deleted; order them under another key"
 _ORDER_OF_STATUS = {"passed": 0, "warned": 1, "failed": 2}
 ReaderOf = Callable[[str], "TextReader | None"]
 
@@ -129,10 +128,10 @@ def open_maker(
     Raises VisualsError where a setting cannot be used, and what opening the registry raises.
     """
     from resources.images.adapters import open_images
-    from resources.images.picture_store import open_picture_store
 
     from assets.visuals.brand_credentials import credentials_of
     from assets.visuals.text_reader import find_text_reader
+    from resources.images.picture_store import open_picture_store
 
     service = images or open_images(books, {**providers_here(loaded), **(given or {})})
     credentials = credentials_of(books.settings, loaded.kit.name) if signed else None
@@ -189,7 +188,7 @@ def find_made(maker: Maker, order: Order) -> Made | None:
     if not rows:
         return None
     if all(row.state == "deleted" for row in rows):
-        return Made("failed", order.request_id, error="its pictures were deleted; order them under another key")
+        return Made("failed", order.request_id, error=_DELETED, code="deleted")
     said = rows[0].details.get("order", {})
     return Made(
         "made",
@@ -653,6 +652,7 @@ def _nothing(work: _Work, seconds: float) -> Made:
         attempts=tuple(outcome.attempts),
         notes=tuple(dict.fromkeys([*work.notes, *outcome.notes])),
         error=outcome.error or "no provider brought a picture",
+        code=outcome.code,
     )
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from assets.visuals.briefs import CONTENT_TYPES, Brief, Product
@@ -18,7 +17,6 @@ from assets.visuals.presets import StylePreset
 
 if TYPE_CHECKING:
     from resources.images.service import Attempt, Candidate
-
     from resources.store.pictures import Picture
 
 Quality = Literal["low", "medium", "high", "ultra"]
@@ -95,7 +93,7 @@ class Order:
 class Made:
     """What came of an order. `cost` is in millionths of a US dollar, failed tries included; `replayed` says that it was there.
 
-    `blocked`: a filter refused it; `stage` and `categories` say which, where they are known. `failed`: `error` says why, and
+    `blocked`: a filter refused it. `failed`: `error` says why, `code` tells reasons apart as the service of pictures does, and
     each of `candidates` and `attempts` says its part.
     """
 
@@ -114,7 +112,7 @@ class Made:
     attempts: tuple[Attempt, ...] = ()
     notes: tuple[str, ...] = ()
     error: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
 
     @property
     def score(self) -> float | None:

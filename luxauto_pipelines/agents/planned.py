@@ -17,7 +17,6 @@ def _planned(name: str, what: str, methods: tuple[str, ...]) -> Agent:
 
 
 AGENTS = (
-    _planned("visual_content", "image generation", ("generate", "batch_generate", "delete_generated")),
     _planned(
         "marketing",
         "campaign orchestration",

@@ -120,6 +120,7 @@ def _modules() -> tuple[str, ...]:
         "luxauto_pipelines.agents.workflow_control",
         "luxauto_pipelines.agents.planned",
         *load_settings().agents,
+        "luxauto_pipelines.agents.visual_content",
         "luxauto_pipelines.agents.finance_inventory",
     )
 

@@ -18,12 +18,13 @@ def etag_json(request: Request, payload: Any, tag_of: Any = None) -> Response:
     compared = body if tag_of is None else to_json(tag_of, inf_nan_mode="null")
     tag = f'{"" if tag_of is None else "W/"}"{hashlib.sha256(compared).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if _matches(request.headers.get("if-none-match"), tag):
+    if matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _matches(header: str | None, tag: str) -> bool:
+def matches(header: str | None, tag: str) -> bool:
+    """Whether `If-None-Match` names this entity tag."""
     if header is None:
         return False
     # Weak comparison, as RFC 9110 asks for here.

@@ -1,58 +1,14 @@
 """Pictures: what may be asked for, and what is answered."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
-from assets.visuals.presets import StylePreset
-from luxauto_pipelines.gateway.schema_types import Prompt, Strict
+from luxauto_pipelines.agents.visual_content.parameters import MOST_REQUESTS, Generation
+from luxauto_pipelines.gateway.schema_types import Line, Strict
 
-ContentType = Literal[
-    "product_photo",
-    "lifestyle_image",
-    "fashion_lookbook",
-    "social_media_post",
-    "banner_ad",
-    "video_commercial",
-    "promotional_video",
-    "design_mockup",
-    "brand_logo",
-    "pattern_design",
-]
-Provider = Literal["dalle_3", "stable_diffusion_xl", "midjourney", "claude_artifacts"]
-Pixels = Annotated[int, Field(ge=512, le=2048)]
-MOST_REQUESTS = 100
-
-
-class VisualRequest(Strict):
-    """One picture, in some variations."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "prompt": "luxury handbag on marble surface, studio lighting, high-end fashion photography",
-                    "content_type": "product_photo",
-                    "style_preset": "minimalist_luxury",
-                    "width": 1024,
-                    "height": 1024,
-                    "quality": "high",
-                    "variations": 3,
-                }
-            ]
-        }
-    )
-
-    prompt: Prompt
-    content_type: ContentType = "product_photo"
-    style_preset: StylePreset = "minimalist_luxury"
-    provider: Provider | None = Field(None, description="Default: the best that is available.")
-    width: Pixels = 1024
-    height: Pixels = 1024
-    quality: Literal["low", "medium", "high", "ultra"] = "high"
-    variations: Annotated[int, Field(ge=1, le=4)] = 1
-
-
+VisualRequest = Generation
 Requests = Annotated[list[VisualRequest], Field(min_length=1, max_length=MOST_REQUESTS)]
 
 
@@ -72,23 +28,51 @@ BatchBody = Annotated[
 """A bare list, or an object that holds it. The tags stand in brackets, so that no error's pointer shows them."""
 
 
+class PictureView(BaseModel):
+    """One picture. Those in `needs_review` wait for a person: `why` says what the judge found."""
+
+    id: str
+    url: str
+    state: str
+    score: float
+    provider: str
+    model: str
+    media_type: str
+    width: int
+    height: int
+    seed: int | None
+    cost: float = Field(description="US dollars.")
+    why: list[str]
+
+
 class VisualGenerated(BaseModel):
     """The pictures, and what they cost."""
 
     success: bool
     request_id: str
     provider: str | None
+    model: str | None = None
     images: list[str]
+    pictures: list[PictureView] = []
     quality_score: float | None = Field(ge=0, le=1)
     generation_time: float = Field(description="Seconds.")
-    cost: float = Field(description="US dollars.")
+    cost: float = Field(description="US dollars, pictures that failed a check included.")
+    cached: bool = False
+    notes: list[str] = []
     error: str | None
 
 
 class VisualResult(BaseModel):
+    """One request of a batch."""
+
     request_id: str
     success: bool
     images: list[str]
+    pictures: list[PictureView] = []
+    provider: str | None = None
+    quality_score: float | None = None
+    cost: float = 0.0
+    notes: list[str] = []
     error: str | None
 
 
@@ -98,6 +82,66 @@ class VisualsGenerated(BaseModel):
     success: bool
     total_requests: int
     results: list[VisualResult]
+    cost: float = 0.0
+
+
+class CandidateView(BaseModel):
+    """A model that could be asked, or why it would not be."""
+
+    model: str
+    provider: str
+    score: float | None
+    parts: dict[str, float]
+    rejected: str | None
+    note: str | None
+
+
+class Candidates(BaseModel):
+    """In the order in which they would be asked; `chosen` is the first that would be."""
+
+    success: bool = True
+    chosen: str | None
+    candidates: list[CandidateView]
+    notes: list[str]
+
+
+class ReviewView(PictureView):
+    """A picture with all that helps to decide about it."""
+
+    content_type: str
+    brief: str | None
+    sku: str | None
+    campaign: str | None
+    checks: list[dict[str, Any]]
+    tries: list[dict[str, Any]]
+    notes: list[str]
+    kit_version: str
+    created_at: datetime
+    created_by: str
+    decided_at: datetime | None
+    decided_by: str | None
+    note: str | None
+
+
+class Reviews(BaseModel):
+    """Newest first."""
+
+    reviews: list[ReviewView]
+    next_cursor: str | None = Field(description="None on the last page")
+
+
+class Verdict(Strict):
+    """What a person decided."""
+
+    verdict: Literal["approve", "reject"]
+    note: Line | None = None
+
+
+class Decided(BaseModel):
+    """What became of a picture."""
+
+    success: bool
+    picture: ReviewView
 
 
 class ProviderPerformance(BaseModel):
@@ -115,6 +159,7 @@ class VisualState(BaseModel):
     generation_count: int = 0
     avg_generation_time: float | None = None
     provider_performance: dict[str, ProviderPerformance] = {}
+    pictures: dict[str, int] = Field({}, description="How many there are in each state.")
     output_directory: str | None = None
     cache_directory: str | None = None
     reason: str | None = Field(None, description="Why it is not available.")
