@@ -25,6 +25,7 @@ from resources.gpu.wire import Asked, WireError, refusal
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2.0
+UNNOTICED_SECONDS = 5.0
 KEEP_SECONDS = 600.0
 KEEP_BYTES = 512 * 2**20
 
@@ -161,6 +162,9 @@ class Tasks:
         ending = self._loop.create_task(self._end(task))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
+        if not is_detached:
+            # Who hangs up before anybody began to wait for it is not noticed otherwise.
+            self._loop.call_later(UNNOTICED_SECONDS, self._cancel_if_left, task)
         return task
 
     def find(self, id: str) -> Task | None:
