@@ -73,13 +73,12 @@ def import_command(
 
     The same file twice changes nothing. Exit code 2 where a file is broken or repeats a picture; the others are taken in.
     """
-    from resources.images.picture_store import open_picture_store
-
     from assets.visuals.brand_credentials import credentials_of
     from assets.visuals.brand_kit import read_kit
     from assets.visuals.errors import VisualsError
     from assets.visuals.taking_in import REFUSED, Intake, Taken, Wish
     from luxauto_pipelines.instance import reload
+    from resources.images.picture_store import open_picture_store
 
     files = _files(folder)
     if not files:

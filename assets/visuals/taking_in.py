@@ -20,14 +20,13 @@ from assets.visuals.brand_kit import forbidden_in
 from assets.visuals.downloads import Told, what_it_tells
 from assets.visuals.finishing import MEDIA_TYPES
 from resources.images.grid import NoPicture, split_grid
-from resources.store.pictures import Picture, keep_pictures, list_pictures, pictures_of
+from resources.store.pictures import Picture, is_needed, keep_pictures, list_pictures, pictures_of
 
 if TYPE_CHECKING:
-    from resources.images.picture_store import PictureStore
-
     from assets.visuals.brand_kit import LoadedKit
     from assets.visuals.provenance import Credentials, Verdict
     from assets.visuals.quality import Report
+    from resources.images.picture_store import PictureStore
     from resources.store.brand_store import BrandStore
 
 Outcome = Literal["accepted", "needs_review", "known", "duplicate", "broken"]
@@ -123,15 +122,8 @@ class Intake:
         notes = self._notes(row, verdict)
         final = self._signed(row, file, content, verdict)
         picture = self._picture(row, report, content, final, verdict, notes)
-        self.store.put(final)
-        with self.books.write() as (connection, brand):
-            first = [one for one in pictures_of(connection, brand, row.key) if one.public_id == row.id]
-            if not first:
-                keep_pictures(connection, brand, [picture])
-        if first:
-            # Another process was first, and what it wrote is what there is.
-            self.store.delete(picture.sha256)
-            return row.taken("known", f"it is there already ({first[0].state})", row.id)
+        if first := self._kept(row, picture, final):
+            return row.taken("known", f"it is there already ({first.state})", row.id)
         self._there.append(_there(picture))
         why = "; ".join([*(c.message for c in report.checks if c.status in ("failed", "warned")), *notes])
         outcome: Outcome = "accepted" if picture.state == "accepted" else "needs_review"
@@ -182,6 +174,22 @@ class Intake:
         return self._there
 
     # What is kept
+
+    def _kept(self, row: _Row, picture: Picture, final: bytes) -> Picture | None:
+        """Write bytes and row; gives the row of another process, where one was first: then that is what there is."""
+        self.store.put(final)
+        first: Picture | None = None
+        try:
+            with self.books.write() as (connection, brand):
+                first = next((one for one in pictures_of(connection, brand, row.key) if one.public_id == row.id), None)
+                if first is None:
+                    keep_pictures(connection, brand, [picture])
+        finally:
+            with self.books.read() as (connection, brand):
+                needed = is_needed(connection, brand, picture.sha256)
+            if not needed:
+                self.store.delete(picture.sha256)
+        return first
 
     def _palette(self) -> Sequence[str]:
         return list(self.loaded.kit.palette.colours().values()) if self.loaded else ()
