@@ -252,7 +252,9 @@ class Engine:
         kept = None if self._sees_masks and is_new else self._pictures.encode(pixels, generator)
         drawn = noise()
         start = schedule.steps[0]
-        latents = drawn * schedule.initial_noise if is_new else start.clean * kept + start.dirty * drawn
+        latents = drawn * schedule.initial_noise
+        if kept is not None and not is_new:
+            latents = start.clean * kept + start.dirty * drawn
         if job.mask is None:
             return {"latents": latents}
         mask = read_mask(job.mask, job.width, job.height)
@@ -278,13 +280,13 @@ class Engine:
 
     def _guidance_condition(self, guidance: Any) -> Any:
         """For models distilled with guidance as an input: its embedding. None for others."""
-        from diffusers import StableDiffusionXLPipeline
+        from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 
         size = self._model.unet.config.time_cond_proj_dim
         if size is None:
             return None
         # It is a plain function of its arguments.
-        embed = StableDiffusionXLPipeline.get_guidance_scale_embedding
+        embed: Any = StableDiffusionXLPipeline.get_guidance_scale_embedding
         return embed(None, guidance - 1, embedding_dim=size).to(self._model.dtype)
 
     def _attention(self) -> AbstractContextManager[Any]:

@@ -81,6 +81,9 @@ def _make_layer_class() -> Any:
     class Fp8Linear(torch.nn.Module):
         """A linear layer with weights in e4m3; answers in the type that it is asked in."""
 
+        values: Any
+        scale: Any
+
         def __init__(self, linear: Any) -> None:
             super().__init__()
             self.in_features, self.out_features = linear.in_features, linear.out_features
@@ -94,7 +97,7 @@ def _make_layer_class() -> Any:
         def forward(self, inputs: Any) -> Any:
             rows = inputs.reshape(-1, self.in_features)
             values, scale = quantised(rows)
-            answer = torch._scaled_mm(
+            answer = torch.ops.aten._scaled_mm(
                 values,
                 self.values.t(),
                 scale_a=scale,

@@ -73,7 +73,7 @@ class Model:
 
 def load_pipeline(source: Path, options: EngineOptions) -> Any:
     """The stock pipeline from a folder as `save_pretrained` writes it; nothing is fetched. Raises EngineUnavailable."""
-    from diffusers import StableDiffusionXLPipeline
+    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
     from diffusers.utils import logging
 
     logging.disable_progress_bar()

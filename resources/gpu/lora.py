@@ -163,7 +163,7 @@ def _delta(change: _Change, device: Any, scale: float) -> Any:
 
 
 def _read(model: Model, name: str, path: Path) -> Iterator[_Change]:
-    from diffusers import StableDiffusionXLPipeline
+    from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
     from safetensors import safe_open
 
     if not path.is_file():
@@ -171,7 +171,8 @@ def _read(model: Model, name: str, path: Path) -> Iterator[_Change]:
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
-        tensors, alphas = StableDiffusionXLPipeline.lora_state_dict(
+        read: Any = StableDiffusionXLPipeline.lora_state_dict
+        tensors, alphas = read(
             str(path.parent),
             weight_name=path.name,
             local_files_only=True,

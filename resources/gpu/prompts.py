@@ -73,7 +73,8 @@ def encode(model: Model, texts: list[str]) -> list[Embedding]:
 def _encode_one(model: Model, text: str) -> Embedding:
     import torch
 
-    states, pooled = [], None
+    states: list[Any] = []
+    pooled: Any = None
     for tokenizer, encoder in zip(model.tokenizers, model.text_encoders, strict=True):
         tokens = tokenizer(
             [text], padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"

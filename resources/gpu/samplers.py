@@ -67,9 +67,7 @@ def schedule(name: str, steps: int, config: Mapping[str, Any]) -> Schedule:
 
 
 def _euler(steps: int, config: dict[str, Any], spacing: str | None = None) -> Schedule:
-    from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
-
-    scheduler = EulerDiscreteScheduler.from_config(config, **({"timestep_spacing": spacing} if spacing else {}))
+    scheduler = _scheduler("EulerDiscreteScheduler", config, **({"timestep_spacing": spacing} if spacing else {}))
     scheduler.set_timesteps(steps)
     sigmas = [float(sigma) for sigma in scheduler.sigmas]
     rows = []
@@ -83,9 +81,7 @@ def _euler_trailing(steps: int, config: dict[str, Any]) -> Schedule:
 
 
 def _euler_ancestral(steps: int, config: dict[str, Any]) -> Schedule:
-    from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
-
-    scheduler = EulerAncestralDiscreteScheduler.from_config(config)
+    scheduler = _scheduler("EulerAncestralDiscreteScheduler", config)
     scheduler.set_timesteps(steps)
     sigmas = [float(sigma) for sigma in scheduler.sigmas]
     rows = []
@@ -119,9 +115,7 @@ def _exploding(timestep: float, sigma: float, kept: float, prediction: str, nois
 
 def _dpmpp_2m(steps: int, config: dict[str, Any]) -> Schedule:
     """DPM-Solver++(2M), midpoint (Lu and others, 2022, https://arxiv.org/abs/2211.01095), with Karras' sigmas."""
-    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-
-    scheduler = DPMSolverMultistepScheduler.from_config(config, use_karras_sigmas=True)
+    scheduler = _scheduler("DPMSolverMultistepScheduler", config, use_karras_sigmas=True)
     scheduler.set_timesteps(steps)
     levels = [_alpha_sigma(float(sigma)) for sigma in scheduler.sigmas]
     rows: list[Factors] = []
@@ -162,9 +156,7 @@ def _lcm(steps: int, config: dict[str, Any]) -> Schedule:
     """Latent consistency (Luo and others, 2023, https://arxiv.org/abs/2310.04378): jump to the picture, then noise it
     again.
     """
-    from diffusers.schedulers.scheduling_lcm import LCMScheduler
-
-    scheduler = LCMScheduler.from_config(config)
+    scheduler = _scheduler("LCMScheduler", config)
     scheduler.set_timesteps(steps)
     timesteps = [int(timestep) for timestep in scheduler.timesteps]
     kept = [float(scheduler.alphas_cumprod[timestep]) for timestep in timesteps]
@@ -198,6 +190,14 @@ def _preserving_x0(alpha: float, sigma: float, prediction: str) -> tuple[float, 
     if prediction == "v_prediction":
         return alpha, -sigma
     return 0.0, 1.0
+
+
+def _scheduler(name: str, config: dict[str, Any], **other: Any) -> Any:
+    """Diffusers' scheduler of that name, whose sigmas and timesteps are used."""
+    import diffusers
+
+    made: Any = getattr(diffusers, name)
+    return made.from_config(config, **other)
 
 
 SAMPLERS: Mapping[str, Callable[[int, dict[str, Any]], Schedule]] = {

@@ -94,7 +94,7 @@ def test_an_empty_negative_is_encoded_where_the_model_was_not_trained_with_zeros
 
 
 def test_a_model_that_predicts_velocity_is_painted_as_by_the_stock_pipeline() -> None:
-    made = {"prediction_type": "v_prediction", "timestep_spacing": "trailing"}
+    made: dict[str, Any] = {"prediction_type": "v_prediction", "timestep_spacing": "trailing"}
     engine = Engine.of_pipeline(tiny_pipeline(**made), EngineOptions(device="cpu"), "tiny")
     assert apart(engine.paint(BAGS[:1]).values, stock_latents(tiny_pipeline(**made), BAGS[0])) < CLOSE
 
@@ -103,7 +103,7 @@ def test_a_model_that_predicts_velocity_is_painted_as_by_the_stock_pipeline() ->
     "options", [{"channels_last": False}, {"fuse_qkv": False}, {"channels_last": False, "fuse_qkv": False}]
 )
 def test_memory_layout_and_fused_projections_change_nothing(
-    sdxl_folder: Path, stock_pipeline: Any, options: dict[str, bool]
+    sdxl_folder: Path, stock_pipeline: Any, options: dict[str, Any]
 ) -> None:
     engine = Engine.load(sdxl_folder, EngineOptions(device="cpu", **options))
     assert apart(engine.paint(BAGS[:1]).values, stock_latents(stock_pipeline, BAGS[0])) < CLOSE

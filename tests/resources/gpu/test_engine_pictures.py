@@ -33,13 +33,14 @@ def png(picture: Image.Image) -> bytes:
 
 def stock(kind: str, job: Job, image: Image.Image, mask: Image.Image | None = None, **made: Any) -> Any:
     """What diffusers' pipeline of that kind paints of a job."""
+    import diffusers
     import torch
-    from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline
 
+    kinds: Any = diffusers
     whole = tiny_pipeline(**made)
     parts = whole.components | {"requires_aesthetics_score": False}
     parts = {name: part for name, part in parts.items() if name not in ("image_encoder", "feature_extractor")}
-    pipeline = (StableDiffusionXLImg2ImgPipeline if kind == "image" else StableDiffusionXLInpaintPipeline)(
+    pipeline = (kinds.StableDiffusionXLImg2ImgPipeline if kind == "image" else kinds.StableDiffusionXLInpaintPipeline)(
         **parts, add_watermarker=False
     )
     pipeline.set_progress_bar_config(disable=True)
@@ -60,16 +61,9 @@ def stock(kind: str, job: Job, image: Image.Image, mask: Image.Image | None = No
 
 
 def job_of(image: Image.Image, mask: Image.Image | None = None, **other: Any) -> Job:
-    size = {"width": image.width, "height": image.height}
-    masked = {"mask": png(mask)} if mask is not None else {}
-    return Job(
-        **(
-            {"prompt": "a red bag", "seed": 3, "negative": "blur", "steps": 6, "image": png(image)}
-            | masked
-            | size
-            | other
-        )
-    )
+    given: dict[str, Any] = {"seed": 3, "negative": "blur", "steps": 6, "width": image.width, "height": image.height}
+    given |= {"image": png(image), "mask": None if mask is None else png(mask)}
+    return Job(**({"prompt": "a red bag"} | given | other))
 
 
 @pytest.mark.parametrize("strength", [0.35, 0.8, 1.0])
@@ -141,7 +135,11 @@ def test_a_picture_of_another_size_is_scaled_and_transparency_becomes_white(sdxl
 
 def test_a_file_that_breaks_off_is_refused_by_its_field(sdxl_engine: Engine) -> None:
     cut = png(photo())[:-400]
-    for field, given in (("image", {"image": cut}), ("mask", {"image": png(photo()), "mask": cut})):
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("image", {"image": cut}),
+        ("mask", {"image": png(photo()), "mask": cut}),
+    ]
+    for field, given in cases:
         with pytest.raises(InvalidJob, match="breaks off") as caught:
             sdxl_engine.paint([Job("a red bag", 1, width=64, height=64, steps=2, **given)])
         assert caught.value.field == field

@@ -14,12 +14,13 @@ CLOSE = 1e-4
 def stock_scheduler(name: str, config: Any) -> Any:
     import diffusers
 
+    kinds: Any = diffusers
     classes = {
-        "euler": (diffusers.EulerDiscreteScheduler, {}),
-        "euler_ancestral": (diffusers.EulerAncestralDiscreteScheduler, {}),
-        "dpmpp_2m": (diffusers.DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-        "euler_trailing": (diffusers.EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
-        "lcm": (diffusers.LCMScheduler, {}),
+        "euler": (kinds.EulerDiscreteScheduler, {}),
+        "euler_ancestral": (kinds.EulerAncestralDiscreteScheduler, {}),
+        "dpmpp_2m": (kinds.DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+        "euler_trailing": (kinds.EulerDiscreteScheduler, {"timestep_spacing": "trailing"}),
+        "lcm": (kinds.LCMScheduler, {}),
     }
     made, options = classes[name]
     return made.from_config(config, **options)

@@ -9,13 +9,14 @@ from typing import Any
 
 def tiny_pipeline(seed: int = 0, in_channels: int = 4, **scheduler: Any) -> Any:
     """A StableDiffusionXLPipeline in float32; `seed` chooses the weights, `in_channels` of 9 makes a UNet for inpainting."""
+    import diffusers
     import torch
-    from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 
+    kinds: Any = diffusers
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     encoder, encoder_2 = _text_encoders()
-    unet = UNet2DConditionModel(
+    unet = kinds.UNet2DConditionModel(
         sample_size=8,
         in_channels=in_channels,
         out_channels=4,
@@ -33,7 +34,7 @@ def tiny_pipeline(seed: int = 0, in_channels: int = 4, **scheduler: Any) -> Any:
         norm_num_groups=4,
     )
     # Four blocks, so that a latent's side is eight pixels as in the full model.
-    vae = AutoencoderKL(
+    vae = kinds.AutoencoderKL(
         block_out_channels=(4, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -44,14 +45,14 @@ def tiny_pipeline(seed: int = 0, in_channels: int = 4, **scheduler: Any) -> Any:
         force_upcast=False,
         sample_size=64,
     )
-    pipeline = StableDiffusionXLPipeline(
+    pipeline = kinds.StableDiffusionXLPipeline(
         vae=vae,
         text_encoder=encoder,
         text_encoder_2=encoder_2,
         tokenizer=_tokenizer("<|endoftext|>"),
         tokenizer_2=_tokenizer("!"),
         unet=unet,
-        scheduler=EulerDiscreteScheduler(
+        scheduler=kinds.EulerDiscreteScheduler(
             beta_start=0.00085,
             beta_end=0.012,
             beta_schedule="scaled_linear",
