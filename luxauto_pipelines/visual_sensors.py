@@ -7,7 +7,7 @@ A brief is asked for once in each version: a run that failed is for a person to 
 """
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -20,7 +20,7 @@ from resources.settings import Settings
 from resources.store.brand_store import BrandStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PLANNING_INTERVAL_SECONDS = 60
 MAKING_INTERVAL_SECONDS = 30
@@ -97,7 +97,7 @@ def ask_for_pictures(store: BrandStore, cursor: str | None) -> dg.SensorResult:
     )
 
 
-def _made_by_somebody(store: BrandStore, rows: "list[Mapping[str, str]]") -> "list[Mapping[str, str]]":
+def _made_by_somebody(store: BrandStore, rows: "Sequence[Mapping[str, Any]]") -> "list[Mapping[str, Any]]":
     """Those of the briefs that a provider can and may make now; each kind of picture is asked about once."""
     from assets.visuals.brand_files import briefs_folder, find_kit
     from assets.visuals.brief_orders import orders_of

@@ -77,7 +77,6 @@ def broken_credentials(books: BrandStore, rows: pl.DataFrame) -> pl.DataFrame:
     """Pictures of rows of `VISUALS` that stand, and are gone, changed or signed by somebody else: picture, brief, what."""
     from assets.visuals.brand_credentials import anchors_of
     from assets.visuals.provenance import verify
-
     from resources.images.picture_store import MissingPicture, open_picture_store
     from resources.store.pictures import pictures_by_id
 
