@@ -6,15 +6,6 @@ import pytest
 
 from tests.luxauto_pipelines.gateway.conftest import Peer
 
-VISUAL = {
-    "prompt": "luxury handbag on marble surface, studio lighting, high-end fashion photography",
-    "content_type": "product_photo",
-    "style_preset": "minimalist_luxury",
-    "width": 1024,
-    "height": 1024,
-    "quality": "high",
-    "variations": 3,
-}
 CAMPAIGN = {
     "name": "Spring Collection Launch",
     "campaign_type": "email",
@@ -48,9 +39,6 @@ CODE = {
 }
 SEGMENT = {"name": "vip", "criteria": {"vip_status": True, "purchase_history": {"min_total_spent": 5000}}}
 REQUESTS: list[tuple[str, Any]] = [
-    ("/visual-content/generate", VISUAL),
-    ("/visual-content/batch-generate", [VISUAL, {"prompt": "a scarf"}]),
-    ("/visual-content/batch-generate", {"requests": [VISUAL]}),
     ("/marketing/campaigns/create", CAMPAIGN),
     (
         "/marketing/campaigns/create",
@@ -77,17 +65,6 @@ def test_a_right_request_is_told_that_the_agent_is_not_built_yet(development: Pe
 @pytest.mark.parametrize(
     ("path", "body", "pointer"),
     [
-        ("/visual-content/generate", {}, "#/prompt"),
-        ("/visual-content/generate", {"prompt": ""}, "#/prompt"),
-        ("/visual-content/generate", {"prompt": "x" * 4001}, "#/prompt"),
-        ("/visual-content/generate", {**VISUAL, "width": 511}, "#/width"),
-        ("/visual-content/generate", {**VISUAL, "variations": 5}, "#/variations"),
-        ("/visual-content/generate", {**VISUAL, "content_type": "selfie"}, "#/content_type"),
-        ("/visual-content/generate", {**VISUAL, "provider": "crayon"}, "#/provider"),
-        ("/visual-content/generate", {**VISUAL, "extra": 1}, "#/extra"),
-        ("/visual-content/batch-generate", [], "#"),
-        ("/visual-content/batch-generate", [VISUAL, {"prompt": 1}], "#/1/prompt"),
-        ("/visual-content/batch-generate", {"requests": [{}]}, "#/requests/0/prompt"),
         ("/marketing/campaigns/create", {}, "#/name"),
         ("/marketing/campaigns/create", {**CAMPAIGN, "campaign_type": "pigeon"}, "#/campaign_type"),
         ("/marketing/campaigns/create", {**CAMPAIGN, "channels": ["pigeon"]}, "#/channels/0"),
@@ -114,11 +91,6 @@ def test_a_wrong_request_is_refused_by_its_field_before_anything_else(
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        (
-            "/visual-content/status",
-            "agent_name version available_providers generation_count avg_generation_time provider_performance"
-            " output_directory cache_directory",
-        ),
         ("/marketing/status", "agent_name version campaigns segments performance channel_integrations"),
         (
             "/code/status",
@@ -142,7 +114,7 @@ def test_the_system_status_shows_every_agent(development: Peer) -> None:
     assert set(body) == {"timestamp", "version", "agents"}
     available = {name: agent["available"] for name, agent in body["agents"].items()}
     assert available == {
-        "visual_content": False,
+        "visual_content": True,
         "finance_inventory": True,
         "marketing": False,
         "code_development": False,
@@ -154,15 +126,14 @@ def test_the_system_status_shows_every_agent(development: Peer) -> None:
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        ("admin", {"visual", "marketing", "code"}),
+        ("admin", {"marketing", "code"}),
         ("developer", {"code"}),
-        ("api_user", {"visual"}),
+        ("api_user", set()),
         ("read_only", set()),
     ],
 )
 def test_roles_may_do_what_the_contract_says(production: Peer, role: str, allowed: set[str]) -> None:
     paths = {
-        "visual": ("/visual-content/generate", VISUAL),
         "marketing": ("/marketing/campaigns/create", CAMPAIGN),
         "code": ("/code/generate", CODE),
     }

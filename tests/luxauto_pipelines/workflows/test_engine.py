@@ -224,10 +224,10 @@ def test_executing_what_is_not_there_says_so(engine: Engine) -> None:
 
 
 def test_an_agent_that_is_not_built_yet_fails_the_workflow_for_that_reason_alone(engine: Engine) -> None:
-    planned = {"name": "b", "agent_type": "visual_content", "agent_method": "generate", "depends_on": ["a"]}
+    planned = {"name": "b", "agent_type": "marketing", "agent_method": "create_campaign", "depends_on": ["a"]}
     key = engine.run(act("a"), planned)
     assert engine.state(key) == "failed"
-    assert "visual_content is not available" in str(engine.workflow(key).reason)
+    assert "marketing is not available" in str(engine.workflow(key).reason)
     assert effects(key) == ["do a", "undo a"]
 
 
