@@ -178,7 +178,7 @@ def make(maker: Maker, order: Order, is_cancelled: Callable[[], bool] = lambda: 
 def wanted_of(maker: Maker, order: Order) -> Wanted:
     """What the service would be asked for an order, for those who want to know who would be chosen. Raises as `make`."""
     work = _begun(maker, order)
-    return _wanted(work, 0, order.count)
+    return _wanted(maker, work, 0, order.count)
 
 
 def find_made(maker: Maker, order: Order) -> Made | None:
@@ -232,8 +232,8 @@ def delete(
 def remove_bytes(books: BrandStore, store: PictureStore, sums: Sequence[str]) -> None:
     """Remove bytes that no row needs any more."""
     for sha256 in dict.fromkeys(sums):
-        with books.read() as (connection, brand):
-            needed = is_needed(connection, brand, sha256)
+        with books.read() as (connection, _):
+            needed = is_needed(connection, sha256)
         if not needed:
             store.delete(sha256)
 
@@ -270,7 +270,7 @@ def _layout(maker: Maker, order: Order) -> Layout | None:
     )
 
 
-def _wanted(work: _Work, number: int, count: int) -> Wanted:
+def _wanted(maker: Maker, work: _Work, number: int, count: int) -> Wanted:
     order = work.order
     request = ImageRequest(
         prompt=work.prompt.text,
@@ -284,6 +284,7 @@ def _wanted(work: _Work, number: int, count: int) -> Wanted:
         seed=_seed(work, number),
         references=() if order.photo is None else (order.photo,),
         transparent=bool(order.layout and order.layout.transparent),
+        kit_version=maker.loaded.version,
         layout=work.layout,
     )
     key = order.request_key if number == 0 else f"{order.request_key}#{number}"
@@ -308,7 +309,7 @@ def _asked(maker: Maker, work: _Work, number: int, is_cancelled: Callable[[], bo
     found = _remembered(maker, said) if said else None
     if found is not None:
         return found
-    wanted = _wanted(work, number, max(work.order.count - work.passing, 1))
+    wanted = _wanted(maker, work, number, max(work.order.count - work.passing, 1))
     outcome = maker.images.make(wanted, is_cancelled)
     if outcome.state == "made" and said is None:
         _remember(maker, key, outcome)

@@ -193,19 +193,15 @@ def delete_pictures(
     return gone
 
 
-def is_needed(connection: "Connection", brand: int, sha256: str) -> bool:
-    """Whether a picture that is not deleted, or a remembered answer, has these bytes or names them."""
+def is_needed(connection: "Connection", sha256: str) -> bool:
+    """Whether a picture that is not deleted, or a remembered answer, has these bytes or names them, of whichever brand."""
     named = f"%{sha256}%"
     queries = (
-        ("SELECT 1 FROM pictures WHERE brand_id = :brand AND state <> 'deleted' AND sha256 = :sum LIMIT 1", sha256),
-        (
-            "SELECT 1 FROM pictures WHERE brand_id = :brand AND state <> 'deleted' AND CAST(details AS TEXT) LIKE :sum "
-            "LIMIT 1",
-            named,
-        ),
-        ("SELECT 1 FROM image_cache WHERE brand_id = :brand AND CAST(entry AS TEXT) LIKE :sum LIMIT 1", named),
+        ("SELECT 1 FROM pictures WHERE state <> 'deleted' AND sha256 = :sum LIMIT 1", sha256),
+        ("SELECT 1 FROM pictures WHERE state <> 'deleted' AND CAST(details AS TEXT) LIKE :sum LIMIT 1", named),
+        ("SELECT 1 FROM image_cache WHERE CAST(entry AS TEXT) LIKE :sum LIMIT 1", named),
     )
-    return any(run(connection, query, {"brand": brand, "sum": value}).first() for query, value in queries)
+    return any(run(connection, query, {"sum": value}).first() for query, value in queries)
 
 
 def _picture(row: Mapping[Any, Any]) -> Picture:
