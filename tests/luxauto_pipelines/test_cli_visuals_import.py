@@ -3,6 +3,9 @@
 import hashlib
 import io
 import json
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -242,6 +245,31 @@ def test_what_was_rejected_or_deleted_does_not_come_back(folder: Path, books: Br
     said = run(str(folder))
     assert outcomes(said) == {"a.png": "known"} and "deleted" in said["pictures"][0]["why"]
     assert [row.state for row in rows(books)] == ["deleted"]
+
+
+def test_an_import_that_is_killed_is_finished_by_the_next_and_nothing_is_there_twice(
+    folder: Path, books: BrandStore, kit: Path
+):
+    for number in range(12):
+        (folder / f"{number:02}.png").write_bytes(described(scene(number)))
+    command = [sys.executable, "-m", "luxauto_pipelines.cli", "visuals", "import", str(folder)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+    try:
+        deadline = time.monotonic() + 120
+        while len(rows(books)) < 3:
+            assert running.poll() is None and time.monotonic() < deadline, "it did not begin"
+            time.sleep(0.005)
+    finally:
+        running.kill()
+        running.wait()
+    before = len(rows(books))
+    assert 3 <= before < 12
+    said = run(str(folder))
+    assert said["outcomes"] == {"known": before, "accepted": 12 - before}
+    there = rows(books)
+    assert len({row.details["source_sha256"] for row in there}) == len(there) == 12
+    for row in there:
+        assert verify(kept(books, row), anchors_of(books.settings)).state == "trusted"
 
 
 # Grids
