@@ -60,7 +60,7 @@ class Standing:
 class Ranked:
     """A candidate with all that is needed to ask it. `request` is fitted to what it makes; `calm` is its score with nobody in
     the queue. `able`: it could make the picture, but for what may pass, such as a budget or an outage. `wait`: in so many
-    seconds it may be asked, where that alone is in its way."""
+    seconds it may be asked, where that alone is in its way. `differs`: what is to be said with its picture."""
 
     model: Model
     request: ImageRequest
@@ -68,6 +68,7 @@ class Ranked:
     able: bool
     calm: float = 0.0
     wait: float | None = None
+    differs: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -113,7 +114,8 @@ def unable(
 def fitted(model: Model, request: ImageRequest) -> tuple[ImageRequest, tuple[str, ...]]:
     """The request as this model can be asked it, and what differs: whoever asked cuts and converts what comes.
 
-    Sides become multiples of what the model makes; a raster format that it does not write comes as PNG.
+    Sides become multiples of what the model makes; a raster format that it does not write comes as PNG; a seed that it does not
+    know is left out.
     """
     notes = []
     step = model.sizes.multiple_of
@@ -124,11 +126,11 @@ def fitted(model: Model, request: ImageRequest) -> tuple[ImageRequest, tuple[str
     if format not in model.formats and format in _RASTER and "png" in model.formats:
         notes.append(f"comes as PNG, as it writes no {format}")
         format = "png"
-    if request.seed is not None and "seed" not in model.supports:
-        notes.append("knows no seeds")
-    if request.negative and "negative" not in model.supports:
-        notes.append("knows no negative prompts")
-    return replace(request, width=width, height=height, format=format), tuple(notes)
+    seed = request.seed
+    if seed is not None and "seed" not in model.supports:
+        notes.append("knows no seeds: the one given is passed over")
+        seed = None
+    return replace(request, width=width, height=height, format=format, seed=seed), tuple(notes)
 
 
 def _ranked(
@@ -154,7 +156,9 @@ def _ranked(
     scored = replace(candidate, score=round(_score(parts, policy), 6), parts=parts, note=note)
     rejected = stands.unavailable or _price(stands, room, policy, campaign)
     wait = stands.wait if rejected is None else None
-    return Ranked(model, asked, replace(scored, rejected=rejected or stands.shut), able=True, calm=calm, wait=wait)
+    scored = replace(scored, rejected=rejected or stands.shut)
+    told = (*([one.note] if one.note else []), *differs)
+    return Ranked(model, asked, scored, able=True, calm=calm, wait=wait, differs=told)
 
 
 def _lifecycle(model: Model, day: date) -> str | None:

@@ -45,7 +45,7 @@ from resources.images.registry import Model
 from resources.store.brand_store import BrandStore
 from resources.store.engine import patiently
 from resources.store.image_calls import Call, CallRow, Ended
-from resources.store.limits import BreakerRow, keep_breaker
+from resources.store.limits import BreakerRow, find_breaker, keep_breaker
 
 How = Literal[
     "made", "blocked", "refused", "throttled", "unavailable", "switched_off", "uncertain", "poisoned", "cancelled"
@@ -57,6 +57,15 @@ _UNTOLD_WAIT = 2.0
 _LONGEST_HOLD = 3600.0
 _SLICE = 0.25
 _OF_A_MODEL = ("model_not_found", "model_retired", "deprecated", "map")
+_KINDS: tuple[tuple[type[ImageError], How], ...] = (
+    (Blocked, "blocked"),
+    (Refused, "refused"),
+    (Throttled, "throttled"),
+    (Unavailable, "unavailable"),
+    (SwitchedOff, "switched_off"),
+    (Poisoned, "poisoned"),
+    (Cancelled, "cancelled"),
+)
 _log = logging.getLogger(__name__)
 
 
@@ -146,6 +155,13 @@ class Switches:
             return f"asked to be left alone for {left:.1f} s", left
         return None, None
 
+    def shut_now(self, model: Model) -> tuple[str | None, float | None]:
+        """The same, read now."""
+        with self._books.read() as (connection, brand):
+            names = (self._model_name(model), self._provider_name(model), breaker_name(model), wait_name(model))
+            rows = {name: vars(find_breaker(connection, brand, name)) for name in names}
+        return self.shut(model, rows)
+
     def _keep(self, name: str, seconds: float, why: str) -> None:
         now = self._clock.now()
         until = now + timedelta(seconds=seconds)
@@ -226,6 +242,7 @@ class _Course(Generic[T]):
         self._save = save
         self._is_cancelled = is_cancelled
         self.run: Run[T] = Run()
+        self._waits = 0
         lost = {row.model: row.id for row in job.earlier if row.state == "uncertain"}
         self._lost = sum(row.state == "uncertain" for row in job.earlier)
         # Who knows keys finds its job again: that call is taken up, rather than another one made.
@@ -244,12 +261,12 @@ class _Course(Generic[T]):
         """Whether another call may be made; the run's code says why not."""
         if self._is_cancelled():
             self.run.code = "cancelled"
-        elif len(self.run.attempts) >= self._tools.policy.attempts:
+        elif max(len(self.run.attempts), self._waits) >= self._tools.policy.attempts:
             self.run.code = "attempts"
         elif self._lost >= MOST_UNCERTAIN and not self._is_taken_up_next():
             self.run.code = "uncertain"
         else:
-            return self.run.code not in ("cancelled",)
+            return self.run.code != "cancelled"
         return False
 
     def next(self) -> Ranked | None:
@@ -260,6 +277,7 @@ class _Course(Generic[T]):
             return None
         model = min(self._waiting, key=lambda model: self._waiting[model][1])
         one, until = self._waiting.pop(model)
+        self._waits += 1
         left = (until - self._tools.clock.now()).total_seconds()
         if left > self._tools.policy.wait_seconds:
             self.run.rejected[model] = f"asked to be left alone for {left:.0f} s, longer than is waited for"
@@ -277,6 +295,13 @@ class _Course(Generic[T]):
         """Take what the cache has of it, or call it once."""
         if (found := self._look(one)) is not None:
             self.run.found, self.run.by = found, one
+            return
+        why, left = self._tools.switches.shut_now(one.model)
+        if why is not None:
+            # Another request has learnt so since this one's candidates were ranked.
+            self.run.rejected[one.model.id] = why
+            if left is not None:
+                self._waiting[one.model.id] = (one, self._in(left))
             return
         if wait := self._tools.breaker.allow(breaker_name(one.model)):
             self.run.rejected[one.model.id] = f"has failed repeatedly and is left alone for {wait:.0f} s"
@@ -401,16 +426,10 @@ def estimate_of(tools: Failover, one: Ranked) -> int:
 
 
 def _how(error: ImageError) -> How:
-    kinds: tuple[tuple[type[ImageError], How], ...] = (
-        (Blocked, "blocked"),
-        (Refused, "refused"),
-        (Throttled, "throttled"),
-        (Unavailable, "unavailable"),
-        (SwitchedOff, "switched_off"),
-        (Poisoned, "poisoned"),
-        (Cancelled, "cancelled"),
-    )
-    return next((how for kind, how in kinds if isinstance(error, kind)), "uncertain")
+    for kind, how in _KINDS:
+        if isinstance(error, kind):
+            return how
+    return "uncertain"
 
 
 def _left(row: Mapping[str, Any] | None, now: datetime) -> float:

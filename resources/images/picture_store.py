@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,13 @@ class PictureStore:
         elif self._files.exists(path):
             self._files.rm_file(path)
 
-    def sums(self) -> Iterator[str]:
-        """The SHA-256 of all that is kept, in no order."""
-        for path in self._files.find(self.lake.folder(FOLDER)):
+    def sums(self) -> Iterator[tuple[str, datetime]]:
+        """The SHA-256 of all that is kept, and when it was written; in no order."""
+        for path, about in self._files.find(self.lake.folder(FOLDER), detail=True).items():
             name = str(path).rsplit("/", 1)[-1]
             if _SUM.fullmatch(name):
-                yield name
+                written = about.get("mtime") or about.get("LastModified")
+                yield name, datetime.fromtimestamp(written, UTC) if isinstance(written, (int, float)) else written
 
     def _path(self, sha256: str) -> str:
         if not _SUM.fullmatch(sha256):

@@ -48,27 +48,37 @@ class ImagePolicy(_Part):
     """Amounts in US dollars; times in the unit that a field's name ends with."""
 
     weights: Weights = Weights()
-    usual_usd: float = Field(0.1, gt=0, description="What a picture may cost to get half of what cost counts")
-    usual_seconds: float = Field(30.0, gt=0, description="How long it may take to get half of what latency counts")
-    prior_weight: float = Field(10.0, gt=0, description="As many pictures judged here count as much as the registry")
+    usual_usd: float = Field(default=0.1, gt=0, description="What a picture may cost to get half of what cost counts")
+    usual_seconds: float = Field(
+        default=30.0, gt=0, description="How long it may take to get half of what latency counts"
+    )
+    prior_weight: float = Field(
+        default=10.0, gt=0, description="As many pictures judged here count as much as the registry"
+    )
     only: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="By content type: the providers or models that alone may make it"
     )
     budget_usd_per_day: Usd = 20.0
     budget_usd_per_campaign: Usd = 50.0
     budget_usd_by_campaign: dict[str, Usd] = Field(default_factory=dict)
-    cache_megabytes: float = Field(2048.0, ge=0, allow_inf_nan=False)
-    attempts: int = Field(5, ge=1, le=20, description="Calls of providers for one request, waits included")
+    cache_megabytes: float = Field(default=2048.0, ge=0, allow_inf_nan=False)
+    attempts: int = Field(default=5, ge=1, le=20, description="Calls of providers for one request, waits included")
     wait_seconds: float = Field(
         5.0, ge=0, le=120, description="The longest wait for a provider that says when to ask again"
     )
-    blocked_hours: float = Field(24.0, ge=0, description="How long it is remembered that a filter refused a request")
-    switched_off_minutes: float = Field(30.0, ge=0, description="How long a provider is left alone that needs a change")
-    breaker_failures: int = Field(3, ge=1, description="Failures in a row after which a model is left alone")
-    breaker_seconds: float = Field(60.0, gt=0)
-    call_minutes: float = Field(60.0, gt=0, description="A call that has not ended by then counts as lost, and as paid")
-    lease_seconds: float = Field(30.0, gt=0, le=600, description="How long a dead process keeps others waiting")
-    join_seconds: float = Field(900.0, gt=0, description="The longest wait for the same request of another one")
+    blocked_hours: float = Field(
+        default=24.0, ge=0, description="How long it is remembered that a filter refused a request"
+    )
+    switched_off_minutes: float = Field(
+        default=30.0, ge=0, description="How long a provider is left alone that needs a change"
+    )
+    breaker_failures: int = Field(default=3, ge=1, description="Failures in a row after which a model is left alone")
+    breaker_seconds: float = Field(default=60.0, gt=0)
+    call_minutes: float = Field(
+        default=60.0, gt=0, description="A call that has not ended by then counts as lost, and as paid"
+    )
+    lease_seconds: float = Field(default=30.0, gt=0, le=600, description="How long a dead process keeps others waiting")
+    join_seconds: float = Field(default=900.0, gt=0, description="The longest wait for the same request of another one")
 
     @property
     def day_micros(self) -> int:

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from resources.images.protocol import Format, Quality
 
 OVERRIDES = "image_models.yaml"
-Capability = Literal["seed", "references", "negative", "transparent", "batch", "palette", "options"]
+Capability = Literal["seed", "references", "negative", "transparent", "batch", "palette", "options", "keys"]
+"""`keys`: what was asked under a key is found again by it, and is not made twice. The others are a request's fields."""
 Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
