@@ -64,13 +64,17 @@ def brand_kit(
     )
 
 
-@dg.asset(deps=["brand_kit"], **asset_options("visuals", PLANNED, words=WORDS, kinds={"yaml", "parquet"}))
+@dg.asset(deps=["brand_kit", "catalog"], **asset_options("visuals", PLANNED, words=WORDS, kinds={"yaml", "parquet"}))
 def visual_briefs(
-    context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore], catalog: pl.DataFrame
+    context: dg.AssetExecutionContext, store: dg.ResourceParam[BrandStore]
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Which pictures the brand needs: briefs that somebody wrote, and the kit's shots of every product and colour."""
     from assets.visuals.planned_files import plan_briefs
+    from resources.store.catalog import read_catalog
 
+    # Of the store: a house may have pictures before it has books.
+    with store.read() as (connection, brand):
+        catalog = read_catalog(connection, brand)
     planned = plan_briefs(store.settings, catalog)
     if planned is None:
         keep_briefs(context.instance, [])
