@@ -3,8 +3,8 @@
 Belongs here: the order of things, and what is recorded about them. Does not belong here: who is asked (`resources/images`), how
 a picture is finished (`finishing`), judged (`quality`) or signed (`provenance`), and what calls this.
 
-What a provider sent is written down before anything else is done with it. So a process that dies after a provider was paid
-finds its pictures again when the order is repeated, failed tries included.
+Each try has a key of its own, made of the order's. The service of pictures brings the same for the same key: so a process that
+dies after a provider was paid finds its pictures again when the order is repeated, failed tries included.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from assets.visuals.errors import VisualsError
 from assets.visuals.finishing import ENLARGED_AT_MOST, UnreadablePicture, finish
 from assets.visuals.orders import Made, Order
 from assets.visuals.prompts import Prompt, compose, plain, words_of
+from assets.visuals.rasterising import Rasteriser
 from assets.visuals.studio_provider import NAME as STUDIO
 from assets.visuals.studio_provider import Layout, StudioProvider, layout_of
-from resources.images.picture_store import MissingPicture
-from resources.images.protocol import Image, ImageProvider, ImageRequest
-from resources.images.service import Attempt, Candidate, Outcome, Wanted
-from resources.store.effects import find_effect, keep_effect
+from resources.images.protocol import Image, ImageRequest
+from resources.images.service import Outcome, Wanted
 from resources.store.pictures import (
     Mark,
     Picture,
@@ -52,6 +51,7 @@ REROLLS = "LUXAUTO_PICTURE_REROLLS"
 _MOST_REROLLS = 5
 _SEEDS = 2**31
 _DELETED = "its pictures were deleted; order them under another key"
+_NOBODY = "no_candidate"
 _ORDER_OF_STATUS = {"passed": 0, "warned": 1, "failed": 2}
 ReaderOf = Callable[[str], "TextReader | None"]
 
@@ -104,6 +104,8 @@ class _Work:
     outcomes: list[Outcome] = field(default_factory=list)
     takes: list[_Take] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    at_once: int = 1
+    rerolls: int = 0
 
     @property
     def passing(self) -> int:
@@ -127,10 +129,9 @@ def open_maker(
 
     Raises VisualsError where a setting cannot be used, and what opening the registry raises.
     """
-    from resources.images.adapters import open_images
-
     from assets.visuals.brand_credentials import credentials_of
     from assets.visuals.text_reader import find_text_reader
+    from resources.images.adapters import open_images
     from resources.images.picture_store import open_picture_store
 
     service = images or open_images(books, {**providers_here(loaded), **(given or {})})
@@ -140,9 +141,11 @@ def open_maker(
     )
 
 
-def providers_here(loaded: LoadedKit) -> dict[str, ImageProvider]:
-    """The makers of pictures that live on this floor, by their model's id."""
-    return {STUDIO: StudioProvider(loaded)}
+def providers_here(loaded: LoadedKit) -> dict[str, Any]:
+    """What of this floor the service is given: makers of pictures by their model's id, and who turns markup into pixels."""
+    from resources.images.adapters import RASTERISE
+
+    return {STUDIO: StudioProvider(loaded), RASTERISE: Rasteriser()}
 
 
 def make(maker: Maker, order: Order, is_cancelled: Callable[[], bool] = lambda: False) -> Made:
@@ -158,18 +161,22 @@ def make(maker: Maker, order: Order, is_cancelled: Callable[[], bool] = lambda: 
     work = _begun(maker, order)
     most = min(order.rerolls if order.rerolls is not None else maker.rerolls, _MOST_REROLLS)
     earlier_marks = _marks(maker, order)
-    while True:
-        number = len(work.outcomes)
-        outcome = _asked(maker, work, number, is_cancelled)
-        work.outcomes.append(outcome)
-        if outcome.state != "made":
-            if number:
-                work.notes.append(f"it was asked for again, in vain: {outcome.error or outcome.state}")
+    while work.passing < order.count and not is_cancelled():
+        again = len(work.takes) >= order.count
+        if again and (work.rerolls >= most or work.outcomes[-1].provider == STUDIO):
             break
+        work.rerolls += again
+        outcome = _asked(maker, work, is_cancelled)
+        work.outcomes.append(outcome)
+        if outcome.state == "failed" and outcome.code == _NOBODY and work.at_once > 1:
+            # Some make one picture a call.
+            work.at_once = 1
+            continue
+        if outcome.state != "made":
+            break
+        number = len(work.outcomes) - 1
         for image in outcome.images:
             work.takes.append(_taken(maker, work, outcome, image, number, earlier_marks))
-        if work.passing >= order.count or number >= most or outcome.provider == STUDIO or is_cancelled():
-            break
     if not work.takes:
         return _nothing(work, time.monotonic() - began)
     return _kept(maker, work, time.monotonic() - began)
@@ -211,21 +218,16 @@ def delete(
 ) -> list[Picture]:
     """Take back what orders brought, or pictures: rows say `deleted`, and bytes go that nothing else needs.
 
-    Gives what was deleted now. Doing so again changes nothing, and finishes what a dead process left.
+    Gives what was deleted now. Doing so again changes nothing, and finishes what a dead process left. What the cache remembers
+    of a provider's answer stays there until it is evicted.
     """
     keys = [Order(key).request_key for key in order_keys]
     with books.write() as (connection, brand):
         rows = [row for key in keys for row in pictures_of(connection, brand, key)]
         rows += pictures_by_id(connection, brand, list(picture_ids))
         gone = delete_pictures(connection, brand, [row.public_id for row in rows], by, datetime.now(UTC))
-        drafts = [
-            image["sha256"]
-            for key in keys
-            for number in range(_MOST_REROLLS + 1)
-            for image in (find_effect(connection, brand, _draft(key, number)) or {}).get("images", ())
-        ]
     of_rows = [row.details.get(name) for row in rows for name in ("markup", "poster")]
-    remove_bytes(books, store, [*drafts, *(row.sha256 for row in rows), *(sha for sha in of_rows if sha)])
+    remove_bytes(books, store, [*(row.sha256 for row in rows), *(sha for sha in of_rows if sha)])
     return gone
 
 
@@ -249,7 +251,7 @@ def _begun(maker: Maker, order: Order) -> _Work:
         # A logo or a pattern is of the brand itself.
         words = f"{order.content_type.replace('_', ' ')} of {kit.name}"
     prompt = compose(kit, order.preset, words, shot=order.shot, product=product, negative=order.negative)
-    work = _Work(order, prompt, layout)
+    work = _Work(order, prompt, layout, at_once=order.count)
     if prompt.left_out:
         work.notes.append(f"the prompt is so long that of the kit these were left out: {', '.join(prompt.left_out)}")
     return work
@@ -287,8 +289,12 @@ def _wanted(maker: Maker, work: _Work, number: int, count: int) -> Wanted:
         kit_version=maker.loaded.version,
         layout=work.layout,
     )
-    key = order.request_key if number == 0 else f"{order.request_key}#{number}"
+    key = _try_key(order.request_key, number)
     return Wanted(request, key, order.principal, order.campaign, order.provider, fresh=number > 0)
+
+
+def _try_key(request_key: str, number: int) -> str:
+    return request_key if number == 0 else f"{request_key}#{number}"
 
 
 def _seed(work: _Work, number: int) -> int | None:
@@ -301,78 +307,10 @@ def _seed(work: _Work, number: int) -> int | None:
     return int.from_bytes(hashlib.sha256(f"{first}:{number}".encode()).digest()[:4], "big") % _SEEDS
 
 
-def _asked(maker: Maker, work: _Work, number: int, is_cancelled: Callable[[], bool]) -> Outcome:
-    """What the service answers, written down at once; or what is written down of a process that died."""
-    key = _draft(work.order.request_key, number)
-    with maker.books.read() as (connection, brand):
-        said = find_effect(connection, brand, key)
-    found = _remembered(maker, said) if said else None
-    if found is not None:
-        return found
-    wanted = _wanted(maker, work, number, max(work.order.count - work.passing, 1))
-    outcome = maker.images.make(wanted, is_cancelled)
-    if outcome.state == "made" and said is None:
-        _remember(maker, key, outcome)
-    return outcome
-
-
-def _draft(request_key: str, number: int) -> str:
-    """The name under which what came of a try is written down."""
-    return f"picture:{request_key}:{number}"
-
-
-def _remember(maker: Maker, key: str, outcome: Outcome) -> None:
-    images = [
-        {
-            "sha256": maker.store.put(image.content),
-            "media_type": image.media_type,
-            "width": image.width,
-            "height": image.height,
-            "seed": image.seed,
-            "markup": image.markup,
-        }
-        for image in outcome.images
-    ]
-    told = {
-        "images": images,
-        "provider": outcome.provider,
-        "model": outcome.model,
-        "cost": outcome.cost,
-        "seconds": outcome.seconds,
-        "cached": outcome.cached,
-        "joined": outcome.joined,
-        "notes": list(outcome.notes),
-        "candidates": [_plain(one) for one in outcome.candidates],
-        "attempts": [_plain(one) for one in outcome.attempts],
-    }
-    with maker.books.write() as (connection, brand):
-        if find_effect(connection, brand, key) is None:
-            keep_effect(connection, brand, key, "picture", told)
-
-
-def _remembered(maker: Maker, said: Mapping[str, Any]) -> Outcome | None:
-    """None where the bytes are gone: then it has to be asked again."""
-    names = ("media_type", "width", "height", "seed", "markup")
-    try:
-        images = [
-            Image(maker.store.get(one["sha256"]), **{name: one[name] for name in names}) for one in said["images"]
-        ]
-    except MissingPicture:
-        return None
-    return Outcome(
-        state="made",
-        images=tuple(images),
-        provider=said["provider"],
-        model=said["model"],
-        cost=said["cost"],
-        candidates=tuple(Candidate(**one) for one in said["candidates"]),
-        attempts=tuple(Attempt(**one) for one in said["attempts"]),
-        cached=said["cached"],
-        joined=said["joined"],
-        seconds=said["seconds"],
-        notes=tuple(said["notes"]),
-        error=None,
-    )
+def _asked(maker: Maker, work: _Work, is_cancelled: Callable[[], bool]) -> Outcome:
+    """What the service answers. A process that died had asked by the same key, and finds its pictures again."""
+    missing = max(work.order.count - work.passing, 1)
+    return maker.images.make(_wanted(maker, work, len(work.outcomes), min(missing, work.at_once)), is_cancelled)
 
 
 # Finishing and judging
@@ -496,13 +434,16 @@ def _kept(maker: Maker, work: _Work, seconds: float) -> Made:
         notes.append(f"{len(chosen)} of {order.count} pictures came")
     if len({hashlib.sha256(take.image.content).digest() for take in chosen}) < len(chosen):
         notes.append("the layout has one look for these words: some of its variations are equal")
-    last = work.outcomes[0]
+    first = next(outcome for outcome in work.outcomes if outcome.state == "made")
+    last = work.outcomes[-1]
+    if last.state != "made":
+        notes.append(f"more was asked for in vain: {last.error or last.state}")
     told = {
         "cost": work.cost,
         "seconds": round(seconds, 3),
-        "tries": len(work.outcomes),
-        "cached": last.cached,
-        "joined": last.joined,
+        "tries": sum(outcome.state == "made" for outcome in work.outcomes),
+        "cached": first.cached,
+        "joined": first.joined,
         "notes": list(dict.fromkeys(notes)),
     }
     rows = []
@@ -518,11 +459,11 @@ def _kept(maker: Maker, work: _Work, seconds: float) -> Made:
     remove_bytes(maker.books, maker.store, [*raw, *(row.sha256 for row in rows)])
     made = find_made(maker, order)
     assert made is not None
-    first = {one.model: one for outcome in work.outcomes for one in outcome.candidates}
+    known = {one.model: one for outcome in work.outcomes for one in outcome.candidates}
     return replace(
         made,
         replayed=False,
-        candidates=tuple(first.values()),
+        candidates=tuple(known.values()),
         attempts=tuple(attempt for outcome in work.outcomes for attempt in outcome.attempts),
     )
 
@@ -640,7 +581,7 @@ def _tried(take: _Take, chosen: bool) -> dict[str, Any]:
 
 
 def _nothing(work: _Work, seconds: float) -> Made:
-    outcome = work.outcomes[0]
+    outcome = work.outcomes[-1]
     return Made(
         "blocked" if outcome.state == "blocked" else "failed",
         work.order.request_id,

@@ -250,6 +250,13 @@ def _packaged() -> frozenset[str]:
     return frozenset(family.name for family in fontpkg.families().values())
 
 
+def packaged_files() -> list[Path]:
+    """The files of the families that come with the project, for a renderer that sets text by itself."""
+    import fontpkg
+
+    return sorted(file.path for family in fontpkg.families().values() for file in family.files)
+
+
 @dataclass(frozen=True)
 class _File:
     path: Path
