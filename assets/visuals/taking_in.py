@@ -185,8 +185,8 @@ class Intake:
                 if first is None:
                     keep_pictures(connection, brand, [picture])
         finally:
-            with self.books.read() as (connection, brand):
-                needed = is_needed(connection, brand, picture.sha256)
+            with self.books.read() as (connection, _):
+                needed = is_needed(connection, picture.sha256)
             if not needed:
                 self.store.delete(picture.sha256)
         return first

@@ -25,7 +25,7 @@ from luxauto_pipelines import cli
 from resources.images.picture_store import open_picture_store
 from resources.settings import load_settings
 from resources.store.brand_store import BrandStore
-from resources.store.pictures import Picture, delete_pictures, list_pictures
+from resources.store.pictures import Picture, decide, delete_pictures, list_pictures
 from tests.assets.visuals.kits import write_kit
 from tests.assets.visuals.scenes import encoded, scene
 from tests.peers.midjourney_peer import grid
@@ -236,7 +236,20 @@ def test_what_a_check_warns_of_waits_for_a_person(folder: Path, books: BrandStor
     assert {row.state for row in rows(books)} == {"needs_review"}
 
 
-def test_what_was_rejected_or_deleted_does_not_come_back(folder: Path, books: BrandStore, kit: Path):
+def test_what_a_person_rejected_is_refused_when_it_comes_again(folder: Path, books: BrandStore, kit: Path):
+    (folder / "a.png").write_bytes(encoded(scene(1)))
+    run(str(folder))
+    (there,) = rows(books)
+    with books.write() as (connection, brand):
+        decide(connection, brand, there.public_id, "rejected", "anna", None, datetime.now(UTC))
+    (folder / "a.png").rename(folder / "b.png")
+    (folder / "c.jpg").write_bytes(encoded(scene(1), "JPEG", quality=85))
+    said = run(str(folder), code=2)
+    assert outcomes(said) == {"b.png": "known", "c.jpg": "duplicate"}
+    assert "rejected" in said["pictures"][0]["why"]
+
+
+def test_what_was_deleted_does_not_come_back(folder: Path, books: BrandStore, kit: Path):
     (folder / "a.png").write_bytes(encoded(scene(1)))
     run(str(folder))
     (there,) = rows(books)

@@ -1,9 +1,11 @@
 """Midjourney through a gateway, against one on loopback that keeps jobs, bills them and misbehaves on demand."""
 
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +134,15 @@ def test_without_an_address_or_a_key_it_says_what_to_set():
 def test_a_map_with_a_wrong_name_is_said_by_field():
     wrong = MidjourneyGateway(entry({"told": {"imgurl": "x"}}), "https://gateway.example", KEY)
     assert "options.told.imgurl" in (wrong.unavailable() or "")
+
+
+def test_the_example_of_the_documentation_switches_it_on(tmp_path: Path):
+    page = (Path(__file__).parents[3] / "docs" / "visuals.md").read_text(encoding="utf-8")
+    example = re.search(r"### A gateway\n.*?```yaml\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    (tmp_path / "image_models.yaml").write_text(example[1])
+    model = read_registry(tmp_path).by_id["midjourney-gateway"]
+    assert MidjourneyGateway(model, "https://gateway.example", KEY).unavailable() is None
 
 
 # A job that goes well
