@@ -99,6 +99,7 @@ class GatewayMap(_Part):
     )
     suffix: str = Field(default="", description="Midjourney's own parameters for each job, such as --v 7 --style raw")
     webhook: str | None = Field(default=None, description="Where the gateway tells that a job has ended")
+    ca_file: str | None = Field(default=None, description="Certificates (PEM) of whoever signed the gateway's own")
     image_hosts: tuple[str, ...] = ("cdn.midjourney.com", "cdn.discordapp.com", "media.discordapp.net")
     usd_per_credit: float | None = Field(default=None, ge=0, description="For gateways that tell a job's credits")
     poll_seconds: float = Field(default=3.0, gt=0)

@@ -12,11 +12,13 @@ import base64
 import hashlib
 import math
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -73,6 +75,7 @@ class MidjourneyGateway:
         self._wakers: dict[str, threading.Event] = {}
         self._client = httpx.Client(
             headers={"User-Agent": "luxauto"},
+            verify=_authorities(self._map.ca_file),
             timeout=self._map.answer_seconds,
             trust_env=False,
             follow_redirects=False,
@@ -553,10 +556,23 @@ class _Lost(Exception):
 def _read_map(model: Model) -> tuple[GatewayMap, str | None]:
     """The map of the entry's options; the standard one, and what is wrong, where it cannot be read."""
     try:
-        return GatewayMap.model_validate(model.options), None
+        names = GatewayMap.model_validate(model.options)
+        _authorities(names.ca_file)
+        return names, None
+    except OSError as error:
+        return GatewayMap(), f"{model.id}: options.ca_file cannot be read: {error}. Correct image_models.yaml"
     except ValidationError as error:
         faults = "; ".join(f"options.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return GatewayMap(), f"{model.id} in image_models.yaml cannot be used: {faults}"
+
+
+@cache
+def _authorities(file: str | None) -> ssl.SSLContext:
+    """Reading all of the public ones takes longer than most calls."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if file is not None:
+        context.load_verify_locations(file)
+    return context
 
 
 def _job(entry: Any, names: GatewayMap, called: str | None = None) -> _Job | None:

@@ -11,6 +11,7 @@ import io
 import json
 import random
 import re
+import ssl
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -67,7 +68,7 @@ class Plan:
 class MidjourneyPeer(VendorPeer):
     """`jobs` are all that were ever taken; `plan` may be changed at any time, `lose` forgets a job."""
 
-    def __init__(self, dialect: Literal["proxy", "task"] = "proxy") -> None:
+    def __init__(self, dialect: Literal["proxy", "task"] = "proxy", tls: ssl.SSLContext | None = None) -> None:
         self.dialect = dialect
         self.jobs: dict[str, Job] = {}
         self.lost: set[str] = set()
@@ -75,7 +76,7 @@ class MidjourneyPeer(VendorPeer):
         self.credits_billed = 0
         self.key = KEY
         self.uploads: list[bytes] = []
-        super().__init__()
+        super().__init__(tls)
 
     def lose(self, job: str) -> None:
         """Nobody knows it any more, though it was billed."""
@@ -96,7 +97,7 @@ class MidjourneyPeer(VendorPeer):
         urllib.request.urlopen(request, timeout=10).close()
 
     def answer(self, asked: Asked) -> Reply:
-        if asked.path.startswith("/images/"):
+        if asked.path.startswith("/images/") or asked.path in self.plan.files:
             return self._picture(asked)
         header = "mj-api-secret" if self.dialect == "proxy" else "authorization"
         wanted = self.key if self.dialect == "proxy" else f"Bearer {self.key}"

@@ -2,13 +2,21 @@
 
 import io
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from PIL import Image, ImageChops
 
 from resources.images.midjourney import MidjourneyGateway
@@ -25,7 +33,7 @@ from resources.images.protocol import (
     Uncertain,
 )
 from resources.images.registry import Model, read_registry
-from tests.peers.midjourney_peer import KEY, MidjourneyPeer, quarter
+from tests.peers.midjourney_peer import KEY, MidjourneyPeer, grid, quarter
 from tests.peers.vendor import Asked, Fault, Reply
 
 WISH = ImageRequest("a calfskin tote on travertine", width=1080, height=1350, count=4, seed=77)
@@ -111,6 +119,32 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 def peer() -> Iterator[MidjourneyPeer]:
     with MidjourneyPeer() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
+    """Of a server on 127.0.0.1, which nobody else has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, both = tmp_path_factory.mktemp("tls") / "public.pem", tmp_path_factory.mktemp("tls") / "both.pem"
+    public.write_bytes(made.public_bytes(Encoding.PEM))
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both.write_bytes(secret + made.public_bytes(Encoding.PEM))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(both)
+    return context, public
 
 
 # Whether it can be asked at all
@@ -366,6 +400,31 @@ def test_a_server_error_after_which_there_is_no_job_is_unavailable(peer: Midjour
         gateway(peer).generate(WISH, "k")
 
 
+def test_a_proxy_s_error_after_which_there_is_no_job_is_uncertain(peer: MidjourneyPeer):
+    peer.faults.append(Fault("reply", matches=submitted, reply=Reply(502, b"<html>bad gateway</html>")))
+    with pytest.raises(Uncertain, match="HTTP 502"):
+        gateway(peer).generate(WISH, "k")
+
+
+def test_a_server_error_is_uncertain_while_the_list_cannot_be_read(peer: MidjourneyPeer):
+    def listed_after(asked: Asked) -> bool:
+        return asked.path.endswith("/list") and peer.count("POST", "imagine") > 0
+
+    peer.faults.append(Fault("reply", matches=submitted, reply=Reply(500, {"description": "oops"})))
+    peer.faults.append(Fault("reply", times=3, matches=listed_after))
+    with pytest.raises(Uncertain):
+        gateway(peer).generate(WISH, "k")
+
+
+def test_a_job_that_failed_before_is_not_taken_for_one_whose_answer_was_lost(peer: MidjourneyPeer):
+    peer.plan.reason = "Internal error of the bot"
+    with pytest.raises(Unavailable):
+        gateway(peer).generate(WISH, "k")
+    peer.faults.append(Fault("reset_before", matches=submitted))
+    with pytest.raises(Uncertain):
+        gateway(peer).generate(WISH, "k")
+
+
 def test_where_jobs_cannot_be_listed_a_lost_answer_is_uncertain(peer: MidjourneyPeer):
     peer.faults.append(Fault("reply", matches=submitted, reply=Reply(500, {"description": "oops"})))
     with pytest.raises(Uncertain):
@@ -533,6 +592,24 @@ def test_pictures_are_fetched_from_known_hosts_alone_and_the_key_stays_at_home(p
         with pytest.raises(Poisoned, match="image_hosts"):
             gateway(peer, options={"image_hosts": ["127.0.0.1"]}).generate(WISH, "k")
         assert stranger.asked == [], "not even from a known host without TLS"
+
+
+def test_from_a_known_host_they_are_fetched_without_the_key(
+    peer: MidjourneyPeer, certificate: tuple[ssl.SSLContext, Path]
+):
+    context, file = certificate
+    with MidjourneyPeer(tls=context) as host:
+        host.plan.files = {"/grid.png": grid("elsewhere", 1, 64, 64)}
+        peer.plan.image_url = f"{host.url}/grid.png"
+        options = {"image_hosts": ["127.0.0.1"], "ca_file": str(file)}
+        made = gateway(peer, options=options).generate(WISH, "k")
+        assert same(opened(made.images[3].content), quarter("elsewhere", 1, 3, 32, 32))
+        (asked,) = host.asked
+        assert KEY not in str(asked.headers)
+        with pytest.raises(Uncertain, match="cannot be fetched"):
+            gateway(peer, options={"image_hosts": ["127.0.0.1"]}).generate(WISH, "k")
+        gone = gateway(peer, options={"ca_file": "/no/such.pem"})
+        assert "options.ca_file" in (gone.unavailable() or "")
 
 
 def test_a_download_that_fails_is_tried_again_and_then_uncertain(peer: MidjourneyPeer):
