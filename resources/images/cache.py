@@ -215,7 +215,7 @@ class ContentCache:
         """The key of what the same request brought since then."""
         with self._books.read() as (connection, brand):
             entry = rows.find_entry(connection, brand, wish)
-        return None if entry is None or entry.created_at < since else entry.entry.get("landed")
+        return None if entry is None or entry.created_at <= since else entry.entry.get("landed")
 
     def count(self, name: str) -> None:
         now = self._clock.now()

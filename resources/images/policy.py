@@ -64,7 +64,7 @@ class ImagePolicy(_Part):
     cache_megabytes: float = Field(default=2048.0, ge=0, allow_inf_nan=False)
     attempts: int = Field(default=5, ge=1, le=20, description="Calls of providers for one request, waits included")
     wait_seconds: float = Field(
-        5.0, ge=0, le=120, description="The longest wait for a provider that says when to ask again"
+        default=5.0, ge=0, le=120, description="The longest wait for a provider that says when to ask again"
     )
     blocked_hours: float = Field(
         default=24.0, ge=0, description="How long it is remembered that a filter refused a request"
