@@ -245,12 +245,13 @@ def _maker(loaded: "LoadedKit", *, signed: bool) -> "Maker":
     from assets.visuals.errors import VisualsError
     from assets.visuals.making import open_maker
     from luxauto_pipelines.instance import prepare
+    from resources.images.policy import PolicyError
     from resources.images.registry import RegistryError
     from resources.settings import load_settings
 
     try:
         return open_maker(prepare(load_settings()), loaded, signed=signed)
-    except RegistryError as error:
+    except (RegistryError, PolicyError) as error:
         raise VisualsError(str(error)) from error
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from assets.visuals import quality
 from assets.visuals.briefs import Brief, Texts
 from assets.visuals.making import Maker, find_made
-from assets.visuals.orders import Made, Order, OrderRefused
+from assets.visuals.orders import Made, Order
 from assets.visuals.prompts import plain, refuse_forbidden
+from resources.images.policy import read_policy
 from resources.store.pictures import SHOWN_STATES, Picture, keep_pictures, list_pictures, pictures_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _SHORTEST_STILL = 512
 def make_film_order(maker: Maker, order: Order) -> Made:
     """Have a film made, once: the same key brings the same film.
 
-    Raises OrderRefused for what no film here can be, ForbiddenWords, and other VisualsError of what cannot be drawn.
+    Raises ForbiddenWords, and other VisualsError of what cannot be drawn.
     """
     from assets.visuals.motion import judge_film, make_film
     from assets.visuals.motion.credentials import signed_film
@@ -41,10 +42,8 @@ def make_film_order(maker: Maker, order: Order) -> Made:
     earlier = find_made(maker, order)
     if earlier is not None:
         return earlier
-    if order.provider not in (None, PROVIDER):
-        raise OrderRefused(
-            f"{order.provider} makes no films, and nobody else paints any here: leave `provider` out for a motion card"
-        )
+    if why := _why_not(maker, order):
+        return Made("failed", order.request_id, error=why, code="no_candidate")
     refuse_forbidden(maker.loaded.kit, {"prompt": order.prompt})
     plan, notes = _plan(maker, order)
     film = make_film(maker.loaded, plan)
@@ -60,6 +59,15 @@ def make_film_order(maker: Maker, order: Order) -> Made:
     made = find_made(maker, order)
     assert made is not None
     return replace(made, replayed=False)
+
+
+def _why_not(maker: Maker, order: Order) -> str | None:
+    if order.provider not in (None, PROVIDER):
+        return f"{order.provider} makes no films here; nobody paints any: leave `provider` out for a motion card"
+    only = read_policy(maker.books.settings.home).only.get(order.content_type)
+    if only is not None and not {PROVIDER, MODEL} & set(only):
+        return f"by the rules of images.yaml, {order.content_type} comes from {', '.join(only) or 'nobody'} only"
+    return None
 
 
 def _plan(maker: Maker, order: Order) -> tuple[FilmPlan, list[str]]:

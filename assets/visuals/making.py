@@ -91,7 +91,10 @@ class _Take:
 
     @property
     def rank(self) -> tuple[int, float]:
-        return _ORDER_OF_STATUS.get(self.report.status, 2), -self.report.score
+        """The smallest is the best. Those that fail all have the same score, and are told apart by how much of them is well."""
+        counted = [(quality.WEIGHTS.get(check.name, 0), check.score or 0.0) for check in self.report.checks]
+        well = sum(weight * score for weight, score in counted)
+        return _ORDER_OF_STATUS.get(self.report.status, 2), -(self.report.score + well / 1000)
 
 
 @dataclass
@@ -432,7 +435,8 @@ def _kept(maker: Maker, work: _Work, seconds: float) -> Made:
     notes = [*work.notes, *(note for outcome in work.outcomes for note in outcome.notes)]
     if len(chosen) < order.count:
         notes.append(f"{len(chosen)} of {order.count} pictures came")
-    if len({hashlib.sha256(take.image.content).digest() for take in chosen}) < len(chosen):
+    looks = [take.fingerprint.bits for take in chosen if take.fingerprint and take.provider == STUDIO]
+    if len(set(looks)) < len(looks):
         notes.append("the layout has one look for these words: some of its variations are equal")
     first = next(outcome for outcome in work.outcomes if outcome.state == "made")
     last = work.outcomes[-1]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from assets.visuals.briefs import CONTENT_TYPES, Brief, Product
-from assets.visuals.errors import VisualsError
 from assets.visuals.presets import StylePreset
 
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ VIDEO_TYPES = ("video_commercial", "promotional_video")
 TEMPLATE_TYPES = {template: content_type for content_type, template in CONTENT_TYPES.items()}
 """The content type of each layout of the studio."""
 LONGEST_KEY = 200
-
-
-class OrderRefused(VisualsError):
-    """An order that nobody is asked for, as it stands; the message says what to change."""
 
 
 @dataclass(frozen=True)

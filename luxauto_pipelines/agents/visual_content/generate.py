@@ -29,7 +29,7 @@ from resources.store.audit import record
 from resources.store.pictures import Picture
 
 if TYPE_CHECKING:
-    from resources.images.service import Attempt, Candidate
+    from resources.images.service import Candidate
 
 IMAGES = "/api/v1/luxury-automation/visual-content/images/"
 AT_ONCE = 4
@@ -321,15 +321,14 @@ def _refuse(made: Made) -> None:
 def _why_nobody(made: Made) -> str:
     parts = [f"{one.model}: {one.code or one.outcome}, {one.message}" for one in made.attempts]
     parts += [f"{one.model}: {one.rejected}" for one in made.candidates if one.rejected]
-    reason = made.error or "no provider can make this"
+    # What the service adds to its reason are the first of those that follow.
+    reason = (made.error or "nobody can make it").partition(": ")[0]
     return f"{reason}. {'; '.join(parts)}" if parts else reason
 
 
 def _blocked(made: Made) -> tuple[str | None, tuple[str, ...]]:
-    last: Attempt | None = next((one for one in made.attempts if one.outcome == "blocked"), None)
-    stage = getattr(last, "stage", None)
-    categories: Sequence[str] = getattr(last, "categories", ()) or ()
-    return stage, tuple(categories)
+    last = next((one for one in made.attempts if one.outcome == "blocked"), None)
+    return (last.stage, last.categories) if last else (None, ())
 
 
 def _until_midnight() -> float:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NAME = "visual_content"
 VERSION = "1.0"
+FILMS = "motion"
+"""Who makes films: always here, as nobody is asked."""
 _PERFORMANCE = """
     SELECT provider, count(*), sum(CASE WHEN state = 'settled' AND images > 0 THEN 1 ELSE 0 END), sum(coalesce(seconds, 0))
     FROM image_calls WHERE brand_id = :brand AND state <> 'reserved' GROUP BY provider
@@ -74,7 +76,7 @@ def _able(books: BrandStore) -> list[str]:
     able = (
         model.provider for model in models if not model.disabled and not model.retired(today) and _is_reachable(model)
     )
-    return list(dict.fromkeys(able))
+    return [*dict.fromkeys(able), FILMS]
 
 
 def _is_reachable(model: "Model") -> bool:

@@ -38,6 +38,7 @@ def workshop(books: BrandStore) -> Workshop:
     """
     from assets.visuals.errors import VisualsError
     from assets.visuals.making import open_maker
+    from resources.images.policy import PolicyError
     from resources.images.registry import RegistryError
 
     try:
@@ -51,7 +52,7 @@ def workshop(books: BrandStore) -> Workshop:
                     _makers.popitem(last=False)
             _makers.move_to_end(key)
             return Workshop(_makers[key], notes)
-    except (VisualsError, RegistryError) as error:
+    except (VisualsError, RegistryError, PolicyError) as error:
         raise AgentUnavailable(f"pictures cannot be made here: {error}") from error
 
 
