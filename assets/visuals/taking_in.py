@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from assets.visuals import quality
 from assets.visuals.brand_kit import forbidden_in
 from assets.visuals.downloads import Told, what_it_tells
-from assets.visuals.finishing import MEDIA_TYPES
-from resources.images.grid import NoPicture, split_grid
+from resources.images.grid import FORMATS, NoPicture, open_picture, split_grid
 from resources.store.pictures import Picture, is_needed, keep_pictures, list_pictures, pictures_of
 
 if TYPE_CHECKING:
@@ -107,21 +106,29 @@ class Intake:
         return self.wish.split == "all" or (self.wish.split == "grids" and told.is_grid)
 
     def _one(self, name: str, file: bytes, content: bytes, sha256: str, told: Told, place: int | None) -> Taken:
-        from assets.visuals.provenance import verify
+        from assets.visuals.provenance import ProvenanceError, verify
 
         row = _Row(name, f"import:{sha256}", sha256, told, told.place if place is None else place, place is not None)
         if there := self._known(row):
             return there
-        report = quality.judge(content, palette=self._palette(), others=self._alike(content))
-        if not report.width:
-            return Taken(name, "broken", report.checks[0].message, place)
+        try:
+            _, kind = open_picture(content)
+            report = quality.judge(content, palette=self._palette(), others=self._alike(content))
+        except NoPicture as error:
+            return Taken(name, "broken", f"it {error}", place)
+        except Exception as error:
+            # Pillow opens some pictures whose kind of pixels it cannot turn into colours.
+            return Taken(name, "broken", f"it cannot be judged: {error}"[:200], place)
         repeated = next((c for c in report.checks if c.name == "duplicate" and c.status == "failed"), None)
         if repeated is not None:
             return row.taken("duplicate", repeated.message, str(repeated.value), report.score)
         verdict = verify(file)
         notes = self._notes(row, verdict)
-        final = self._signed(row, file, content, verdict)
-        picture = self._picture(row, report, content, final, verdict, notes)
+        try:
+            final = self._signed(row, file, content, verdict)
+        except ProvenanceError as error:
+            final, notes = content, (*notes, f"it could not be signed: {error}")
+        picture = self._picture(row, report, kind, content, final, verdict, notes)
         if first := self._kept(row, picture, final):
             return row.taken("known", f"it is there already ({first.state})", row.id)
         self._there.append(_there(picture))
@@ -230,7 +237,14 @@ class Intake:
         )
 
     def _picture(
-        self, row: _Row, report: Report, content: bytes, final: bytes, verdict: Verdict, notes: tuple[str, ...]
+        self,
+        row: _Row,
+        report: Report,
+        kind: str,
+        content: bytes,
+        final: bytes,
+        verdict: Verdict,
+        notes: tuple[str, ...],
     ) -> Picture:
         wish, told, prints = self.wish, row.told, quality.fingerprint(content)
         provider = wish.provider or told.provider or UNKNOWN_PROVIDER
@@ -255,7 +269,7 @@ class Intake:
             provider=provider,
             model=provider,
             sha256=hashlib.sha256(final).hexdigest(),
-            media_type=MEDIA_TYPES[report.format.lower()],
+            media_type=FORMATS[kind],
             width=report.width,
             height=report.height,
             bytes=len(final),

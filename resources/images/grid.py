@@ -21,16 +21,19 @@ class NoPicture(ValueError):
 
 def open_picture(content: bytes) -> tuple["Image", str]:
     """A picture, decoded whole, and its format's name in `FORMATS`. Raises NoPicture."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         picture = Image.open(io.BytesIO(content), formats=tuple(FORMATS))
         if picture.width * picture.height > MOST_PIXELS:
             raise ValueError(f"{picture.width}x{picture.height} are more than {MOST_PIXELS:,} pixels")
         picture.load()
+    except UnidentifiedImageError as error:
+        raise NoPicture("cannot be read as PNG, JPEG or WebP") from error
     except Exception as error:
         raise NoPicture(f"cannot be read as PNG, JPEG or WebP: {error}"[:200]) from error
-    return picture, picture.format or ""
+    # A JPEG with further pictures behind the first, as telephones write it, is one all the same.
+    return picture, "JPEG" if picture.format == "MPO" else picture.format or ""
 
 
 def split_grid(content: bytes) -> Sequence[bytes]:

@@ -227,6 +227,23 @@ def test_a_broken_file_leaves_the_others_alone(folder: Path, books: BrandStore, 
     assert len(rows(books)) == 2
 
 
+def test_odd_kinds_of_pictures_stop_nobody(folder: Path, books: BrandStore, kit: Path):
+    (folder / "a-gif.png").write_bytes(encoded(scene(1), "GIF"))
+    (folder / "b-deep.png").write_bytes(encoded(scene(2).convert("L").convert("I;16")))
+    (folder / "c-palette.png").write_bytes(encoded(scene(3).quantize(32)))
+    (folder / "d-print.jpg").write_bytes(encoded(scene(4).convert("CMYK"), "JPEG", quality=95))
+    (folder / "e-two.jpg").write_bytes(encoded(scene(5), "MPO", save_all=True, append_images=[scene(6)]))
+    (folder / "f-clear.webp").write_bytes(encoded(scene(7).convert("RGBA"), "WEBP", lossless=True))
+    said = run(str(folder), "--provider", "midjourney", code=2)
+    found = outcomes(said)
+    assert found["a-gif.png"] == "broken"
+    taken = {one["file"]: one for one in said["pictures"] if one["outcome"] in ("accepted", "needs_review")}
+    assert {"c-palette.png", "d-print.jpg", "e-two.jpg", "f-clear.webp"} <= taken.keys()
+    assert len(rows(books)) == len(taken)
+    kinds = {row.details["file"]: row.media_type for row in rows(books)}
+    assert kinds["e-two.jpg"] == "image/jpeg"
+
+
 def test_what_a_check_warns_of_waits_for_a_person(folder: Path, books: BrandStore, kit: Path):
     small = scene(1).resize((400, 400))
     (folder / "small.png").write_bytes(encoded(small))
