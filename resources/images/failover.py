@@ -56,7 +56,15 @@ MOST_UNCERTAIN = 2
 _UNTOLD_WAIT = 2.0
 _LONGEST_HOLD = 3600.0
 _SLICE = 0.25
-_OF_A_MODEL = ("model_not_found", "model_retired", "deprecated", "map")
+_OF_A_MODEL = (
+    "model_not_found",
+    "not_found_error",
+    "http_404",
+    "http_410",
+    "permission_denied",
+    "permission_error",
+    "map",
+)
 _KINDS: tuple[tuple[type[ImageError], How], ...] = (
     (Blocked, "blocked"),
     (Refused, "refused"),

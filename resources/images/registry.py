@@ -210,6 +210,20 @@ def _checked(entries: Iterable[dict[str, Any]], where: str) -> Registry:
         for model in models
         if model.replacement and model.replacement not in ids
     ]
+    faults += _ambiguous(models)
     if faults:
         raise RegistryError("\n".join([f"{where} cannot be used:", *faults]))
     return Registry(tuple(models))
+
+
+def _ambiguous(models: list[Model]) -> list[str]:
+    """A name must lead to one thing: an alias is no other model's alias and nobody's id."""
+    faults, owners, ids = [], {}, {model.id for model in models}
+    for model in models:
+        for alias in model.aliases:
+            owner = owners.setdefault(alias, model.id)
+            if owner != model.id:
+                faults.append(f"  {model.id}: the alias {alias!r} is {owner}'s, too; take it from one of them")
+            if alias in ids - {model.id}:
+                faults.append(f"  {model.id}: the alias {alias!r} is the id of another model")
+    return faults
