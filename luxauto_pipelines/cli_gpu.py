@@ -5,6 +5,7 @@ Belongs here: arguments, the key from the environment, and what people are told.
 """
 
 import os
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -65,6 +66,7 @@ def serve(
     if key is None and host not in _LOOPBACK and not open_to_all:
         _stop(f"{host} can be reached by other machines: set {KEY_VARIABLE}, or say --without-key")
     _need_engine()
+    _need_model(model)
     from resources.gpu.loading import EngineOptions
     from resources.gpu.server import CannotServe, serve
     from resources.gpu.service import ServiceOptions
@@ -93,6 +95,22 @@ def serve(
     except CannotServe as error:
         _stop(str(error))
     raise typer.Exit(code)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(context: typer.Context) -> None:
+    """Pictures an hour that this machine paints, by size of batch and by each lever; --help tells the options.
+
+    The benchmark stands in the project's sources; see docs/gpu.md.
+    """
+    _need_engine()
+    try:
+        module = import_module("benchmarks.gpu")
+    except ModuleNotFoundError as error:
+        _stop(f"{error.name} is not here: the benchmark is no part of the package. Run it in the project's sources")
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(module.main)
+    command(args=context.args, prog_name="luxauto gpu bench")
 
 
 @app.command()
@@ -137,10 +155,20 @@ def _need_engine() -> None:
         _stop(f"{', '.join(missing)} cannot be imported here. {INSTALL}")
 
 
+def _need_model(folder: Path) -> None:
+    """Said before torch is loaded, which takes seconds."""
+    if not (folder / "model_index.json").is_file():
+        _stop(
+            f"{folder} holds no model: there is no model_index.json. Give a folder as diffusers' save_pretrained writes it"
+        )
+
+
 def _lora(given: str) -> tuple[str, Path]:
     name, separator, file = given.partition("=")
     if not (name and separator and file):
         raise typer.BadParameter(f"{given!r} is not NAME=FILE", param_hint="--lora")
+    if not Path(file).is_file():
+        raise typer.BadParameter(f"{file} is not a file", param_hint="--lora")
     return name, Path(file)
 
 

@@ -58,11 +58,15 @@ class JobCancelled(Exception):
     """Nobody wants the image any more."""
 
 
+class QueueClosed(Exception):
+    """The server stopped before the image was finished."""
+
+
 @dataclass(eq=False)
 class Ticket:
     """One job on its way. `encode` makes the file of its pixels, `on_step(step, place)` is called after each step with its
-    place in the batch; both in other threads. `future` holds the file, JobCancelled, or what went wrong. Times are seconds of
-    the monotonic clock.
+    place in the batch; both in other threads. `future` holds the file, JobCancelled, QueueClosed, or what went wrong. Times
+    are seconds of the monotonic clock.
     """
 
     job: Job
@@ -141,6 +145,21 @@ class Batcher:
 
         False where it had ended.
         """
+        return self._give_up(ticket, JobCancelled())
+
+    def close(self) -> None:
+        """Give up what waits or runs, which ends in QueueClosed, and end the threads."""
+        with self._changed:
+            self._closing = True
+            tickets = [*self._waiting, *self._running]
+            self._changed.notify_all()
+        for ticket in tickets:
+            self._give_up(ticket, QueueClosed())
+        self._thread.join()
+        self._decoder.shutdown()
+        self._encoders.shutdown()
+
+    def _give_up(self, ticket: Ticket, why: Exception) -> bool:
         with self._changed:
             if ticket.is_settled:
                 return False
@@ -150,22 +169,10 @@ class Batcher:
                 self._waiting.remove(ticket)
                 stage = "waiting"
                 self._changed.notify_all()
-        if self._settle(ticket, JobCancelled()):
+        if self._settle(ticket, why):
             self._metrics.cancellations.labels(stage).inc()
             return True
         return False
-
-    def close(self) -> None:
-        """Cancel what waits or runs, and end the threads."""
-        with self._changed:
-            self._closing = True
-            tickets = [*self._waiting, *self._running]
-            self._changed.notify_all()
-        for ticket in tickets:
-            self.cancel(ticket)
-        self._thread.join()
-        self._decoder.shutdown()
-        self._encoders.shutdown()
 
     def _paint_until_closed(self) -> None:
         while batch := self._next_batch():

@@ -13,7 +13,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -287,17 +287,15 @@ class Client:
                 _raise_for(answer, self.url)
             for name, data in _events(answer.iter_lines(), self.url):
                 if is_cancelled():
-                    # Leaving the connection would do; saying so spares the server its grace for retries.
-                    self.cancel(answer.headers.get("X-Job-Id", ""))
+                    # Hanging up would do; saying so spares the server its grace for retries.
+                    with suppress(GpuError):
+                        self.cancel(answer.headers.get("X-Job-Id", ""))
                     raise Cancelled("the job was cancelled by whoever asked for it", "cancelled")
-                if name == "done":
-                    return _generated(data["result"], request, self.url)
-                if name == "cancelled":
-                    raise Cancelled(f"the server at {self.url} cancelled the job", "cancelled")
-                if name == "failed":
-                    raise ServerError(str(data["error"]["message"]), str(data["error"]["code"] or ""))
-                if name == "step" and on_progress is not None:
-                    on_progress(Progress(data["job"], data["image"], data["step"], data["of"]))
+                told = _understand(name, data, request, self.url)
+                if isinstance(told, Generated):
+                    return told
+                if told is not None and on_progress is not None:
+                    on_progress(told)
         raise Unreachable(f"the server at {self.url} stopped in the middle of the job", "died", sent=True)
 
     def _wait_until_ready(self, is_cancelled: Callable[[], bool]) -> bool:
@@ -382,16 +380,39 @@ def _events(lines: Iterator[str], url: str) -> Iterator[tuple[str, Any]]:
             name, data = "", []
 
 
-def _generated(result: Mapping[str, Any], request: GenerationRequest, url: str) -> Generated:
+def _understand(name: str, data: Any, request: GenerationRequest, url: str) -> Generated | Progress | None:
+    """What an event says; None for those that say nothing to a client. Raises what became of a job that was not finished."""
     with _understood(url):
-        media_type = f"image/{result['output_format']}"
-        images = tuple(
-            GeneratedImage(base64.b64decode(one["b64_json"], validate=True), media_type, one["seed"])
-            for one in result["data"]
-        )
-        if len(images) != request.count or not all(image.content for image in images):
-            raise ValueError(f"{len(images)} images of {request.count}")
-        return Generated(images, result["model"], Timing(**result["timing"]), result["usage"], result["job_id"], url)
+        if name == "step":
+            return Progress(data["job"], data["image"], data["step"], data["of"])
+        if name == "done":
+            return _generated(data["result"], request, url)
+        if name == "failed":
+            raise _failure(data["error"])
+    if name == "cancelled":
+        raise Cancelled(f"the server at {url} cancelled the job", "cancelled")
+    return None
+
+
+def _generated(result: Mapping[str, Any], request: GenerationRequest, url: str) -> Generated:
+    media_type = f"image/{result['output_format']}"
+    images = tuple(
+        GeneratedImage(base64.b64decode(one["b64_json"], validate=True), media_type, one["seed"])
+        for one in result["data"]
+    )
+    if len(images) != request.count or not all(image.content for image in images):
+        raise ValueError(f"{len(images)} images of {request.count}")
+    return Generated(images, result["model"], Timing(**result["timing"]), result["usage"], result["job_id"], url)
+
+
+def _failure(error: Mapping[str, Any]) -> GpuError:
+    """What became of a job that was taken."""
+    message, code = str(error["message"]), str(error["code"] or "")
+    if code == "stopped":
+        return Unreachable(message, code, sent=True)
+    if error.get("param"):
+        return Refused(message, error["param"], code)
+    return ServerError(message, code)
 
 
 def _raise_for(answer: httpx.Response, url: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from resources.gpu.batching import Batcher, JobCancelled, Ticket
+from resources.gpu.batching import Batcher, JobCancelled, QueueClosed, Ticket
 from resources.gpu.encoding import encode, facts_of
 from resources.gpu.jobs import InvalidJob, Job
 from resources.gpu.metrics import Metrics
@@ -227,6 +227,9 @@ class Tasks:
         except JobCancelled:
             task.outcome = "cancelled"
             task.error = WireError(410, "the job was cancelled", "cancelled", headers={"x-should-retry": "false"})
+        except QueueClosed:
+            task.outcome = "failed"
+            task.error = WireError(503, "the server was stopped before the image was finished", "stopped")
         except InvalidJob as error:
             task.outcome, task.error = "failed", refusal(error)
         except Exception as error:

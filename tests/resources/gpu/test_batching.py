@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.gpu.batching import Batcher, JobCancelled, QueueFull, Ticket
+from resources.gpu.batching import Batcher, JobCancelled, QueueClosed, QueueFull, Ticket
 from resources.gpu.encoding import encode
 from resources.gpu.jobs import InvalidJob, Job
 from resources.gpu.metrics import Metrics
@@ -277,7 +277,7 @@ def test_no_more_than_three_batches_of_latents_wait_for_the_decoder(engine: Watc
         files_of(tickets)
 
 
-def test_closing_cancels_what_waits_and_what_runs(engine: Watched) -> None:
+def test_closing_gives_up_what_waits_and_what_runs(engine: Watched) -> None:
     with batcher_of(engine) as (batcher, _):
         held = hold(engine, batcher)
         waiting = ticket_for(1)
@@ -285,7 +285,7 @@ def test_closing_cancels_what_waits_and_what_runs(engine: Watched) -> None:
         closing = threading.Thread(target=batcher.close)
         closing.start()
         for ticket in (held, waiting):
-            with pytest.raises(JobCancelled):
+            with pytest.raises(QueueClosed):
                 ticket.future.result(SECONDS)
         engine.painting.set()
         closing.join(SECONDS)

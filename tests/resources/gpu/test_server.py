@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from tests.resources.gpu.served import Served, eventually, served, since
 
 KEY = "a key for the tests"
 QUEUE = 20
-SMALL = {"width": 64, "height": 64, "steps": 4}
-LONG = {"width": 192, "height": 192, "steps": 150}
+SMALL = GenerationRequest("a bag", width=64, height=64, steps=4)
+LONG = GenerationRequest("a bag", width=192, height=192, steps=150)
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +126,10 @@ def test_openais_sdk_edits_where_the_mask_is_transparent_and_nowhere_else(server
 
 
 def test_concurrent_requests_share_batches_and_get_what_they_would_get_alone(server: Served, client: Client) -> None:
-    alone = [client.generate(GenerationRequest("a bag", seed=seed, **SMALL)) for seed in range(12)]
+    alone = [client.generate(replace(SMALL, seed=seed)) for seed in range(12)]
     before = server.metrics()
     with ThreadPoolExecutor(12) as pool:
-        together = list(
-            pool.map(lambda seed: client.generate(GenerationRequest("a bag", seed=seed, **SMALL)), range(12))
-        )
+        together = list(pool.map(lambda seed: client.generate(replace(SMALL, seed=seed)), range(12)))
     after = server.metrics()
     assert since(before, after, "batch_size_sum") == 12
     assert since(before, after, "batch_size_count") <= 4
@@ -153,7 +152,7 @@ def test_a_picture_tells_what_it_was_painted_from_but_not_its_prompt(client: Cli
 
     expected = hashlib.sha256(b"a bag that nobody knows of").hexdigest()
     for format in ("png", "webp", "jpeg"):
-        request = GenerationRequest("a bag that nobody knows of", seed=5, output_format=format, **SMALL)
+        request = replace(SMALL, prompt="a bag that nobody knows of", seed=5, output_format=format)
         (image,) = client.generate(request).images
         assert image.media_type == f"image/{format}"
         assert b"nobody knows" not in image.content
@@ -350,7 +349,7 @@ def test_events_come_in_order_and_can_be_taken_up_again(http: httpx.Client) -> N
 
 def test_our_client_follows_a_job(client: Client) -> None:
     steps: list[Progress] = []
-    made = client.generate(GenerationRequest("a bag", count=2, seed=1, **SMALL), on_progress=steps.append)
+    made = client.generate(replace(SMALL, count=2, seed=1), on_progress=steps.append)
     assert [step.step for step in steps if step.image == 1] == [1, 2, 3, 4]
     assert made.seeds == (1, 2)
     assert (made.model, made.attempts) == ("tiny-sdxl", 1)
@@ -360,15 +359,15 @@ def test_our_client_follows_a_job(client: Client) -> None:
     assert client.models()[0].max_batch == 16
     assert client.queue_depth() == 0
     assert client.queue().seconds_per_image > 0
-    drawn = client.generate(GenerationRequest("a bag", **SMALL))
-    assert drawn.seeds != client.generate(GenerationRequest("a bag", **SMALL)).seeds
+    drawn = client.generate(SMALL)
+    assert drawn.seeds != client.generate(SMALL).seeds
 
 
 def test_our_client_edits(client: Client) -> None:
-    request = GenerationRequest("a bag", seed=1, image=png("RGB", "red"), strength=0.5, **SMALL)
+    request = replace(SMALL, seed=1, image=png("RGB", "red"), strength=0.5)
     mask = png("RGBA", (0, 0, 0, 255))
     whole = client.generate(request).images[0].content
-    kept = client.generate(GenerationRequest(**{**request.__dict__, "mask": mask})).images[0].content
+    kept = client.generate(replace(request, mask=mask)).images[0].content
     assert not np.array_equal(pixels(whole), pixels(kept))
 
 
@@ -416,9 +415,8 @@ def test_a_job_can_be_cancelled_in_the_middle(server: Served, http: httpx.Client
 
 def test_our_client_cancels_when_it_is_told_to(server: Served, client: Client) -> None:
     before, told = server.metrics(), threading.Event()
-    request = GenerationRequest("a bag", **LONG)
     with pytest.raises(Cancelled):
-        client.generate(request, on_progress=lambda step: told.set(), is_cancelled=told.is_set)
+        client.generate(LONG, on_progress=lambda step: told.set(), is_cancelled=told.is_set)
     assert since(before, server.metrics(), 'cancellations_total{stage="running"}') == 1
 
 
@@ -455,7 +453,7 @@ def test_a_full_queue_says_when_to_come_back(server: Served, http: httpx.Client,
         openai_client(server).images.generate(prompt="a bag", size="64x64")
     assert limited.value.code == "queue_full"
     with pytest.raises(Busy) as busy:
-        client.generate(GenerationRequest("a bag", **SMALL))
+        client.generate(SMALL)
     assert busy.value.retry_after >= 1
     after = server.metrics()
     assert since(before, after, 'refusals_total{reason="queue_full"}') == 3
@@ -505,8 +503,8 @@ def test_a_key_of_a_cancelled_job_is_free_again(http: httpx.Client) -> None:
 def test_metrics_count_what_was_done(server: Served, client: Client, http: httpx.Client) -> None:
     before = server.metrics()
     made: list[Generated] = [
-        client.generate(GenerationRequest("a bag", count=3, **SMALL)),
-        client.generate(GenerationRequest("a bag", output_format="jpeg", **SMALL)),
+        client.generate(replace(SMALL, count=3)),
+        client.generate(replace(SMALL, output_format="jpeg")),
     ]
     http.post("/v1/images/generations", json=body(cfg=1))
     after = server.metrics()
