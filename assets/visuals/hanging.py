@@ -4,6 +4,7 @@ Belongs here: reading rows and bytes. Does not belong here: the page (`gallery`)
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -65,11 +66,15 @@ def hang(books: BrandStore, rows: pl.DataFrame) -> list[Hung]:
 
 def sheet(maker: "Maker", rows: Sequence[Mapping[str, Any]]) -> str | None:
     """Markdown with thumbnails of a brief's pictures; None where there is none."""
-    shown = [
-        f"![{row['brief']}, {row['width']}x{row['height']}]({data_uri(thumbnail(maker.store.get(row['sha256']), _SIDE))})"
-        for row in rows[:ON_A_SHEET]
-        if row["picture"] and row["media_type"].startswith("image/")
-    ]
+    from resources.images.picture_store import MissingPicture
+
+    shown = []
+    for row in rows[:ON_A_SHEET]:
+        if row["picture"] and row["media_type"].startswith("image/"):
+            # What is gone or damaged is told by the check on it.
+            with suppress(MissingPicture, OSError):
+                small = data_uri(thumbnail(maker.store.get(row["sha256"]), _SIDE))
+                shown.append(f"![{row['brief']}, {row['width']}x{row['height']}]({small})")
     return " ".join(shown) or None
 
 
