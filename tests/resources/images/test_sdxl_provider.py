@@ -4,6 +4,9 @@ import hashlib
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 
 from resources.images.protocol import (
     Cancelled,
+    Generated,
     ImageRequest,
     Poisoned,
     Refused,
@@ -37,9 +41,13 @@ def provider(*urls: str, key: str | None = KEY) -> SdxlProvider:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = write_tiny_sdxl(tmp_path_factory.mktemp("sdxl") / "tiny-sdxl")
-    with served(folder, "--queue", "10", key=KEY) as running:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_sdxl(tmp_path_factory.mktemp("sdxl") / "tiny-sdxl")
+
+
+@pytest.fixture(scope="module")
+def server(model: Path) -> Iterator[Served]:
+    with served(model, "--queue", "10", key=KEY) as running:
         yield running
 
 
@@ -254,6 +262,36 @@ def test_of_several_servers_one_that_is_gone_is_left_aside(server: Served):
     assert made.images[0].details["server"] == server.url
 
 
+def test_a_server_that_dies_while_it_paints_is_left_for_another(server: Served, model: Path):
+    with served(model, key=KEY) as dying:
+        busy = ImageRequest("a tote", width=64, height=64, count=4)
+        # So that of the two the one that will die has less to do.
+        stop = threading.Event()
+        other = threading.Thread(
+            target=_until,
+            args=(server.url, replace(busy, width=256, height=256, options={"steps": 150}), stop),
+            daemon=True,
+        )
+        other.start()
+        eventually(lambda: _waiting(server) >= 4)
+        made: list[Generated] = []
+        long = ImageRequest("a tote", width=256, height=256, seed=11, options={"steps": 100})
+        worker = threading.Thread(
+            target=lambda: made.append(provider(server.url, dying.url).generate(long, "dies")), daemon=True
+        )
+        worker.start()
+        eventually(lambda: _waiting(dying) > 0)
+        dying.kill()
+        stop.set()
+        other.join(60)
+        worker.join(60)
+    (answer,) = made
+    assert answer.images[0].details["server"] == server.url
+    assert answer.notes == ("the server died while it painted, and was asked once more",)
+    again = provider(server.url).generate(long, "the same, from the one that lives")
+    assert again.images[0].content == answer.images[0].content
+
+
 # Servers that answer nonsense
 
 
@@ -312,6 +350,11 @@ def test_a_server_that_failed_is_unavailable():
         with pytest.raises(Unavailable) as caught:
             provider(odd.url).generate(WISH, "k")
         assert caught.value.code == "generation_failed"
+
+
+def _until(url: str, wish: ImageRequest, stop: threading.Event) -> None:
+    with suppress(Cancelled):
+        provider(url).generate(wish, "until", stop.is_set)
 
 
 def _images(metrics: dict[str, float]) -> float:
