@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 WITH_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cccl cuda-cupti cuda-nvrtc \
 	cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 
-.PHONY: help demo test check bench bench-forecast up clean lock setup setup-gpu
+.PHONY: help demo test check bench bench-forecast bench-gpu up clean lock setup setup-gpu
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -49,6 +49,9 @@ bench: $(INSTALLED) ## measure speed against references in the same run
 
 bench-forecast: $(INSTALLED) ## compare forecasts with twelve reference models on real series, three times
 	$(BIN)/python -m benchmarks.forecast
+
+bench-gpu: $(GPU_INSTALLED) ## measure the SDXL engine on this machine's card (GPU_BENCH="--size tiny" on a CPU)
+	$(BIN)/python -m benchmarks.gpu $(GPU_BENCH)
 
 up: $(INSTALLED) ## start the web server and the daemon
 	$(BIN)/luxauto up

@@ -191,11 +191,9 @@ def _compile(model: Model, options: EngineOptions) -> None:
         options.compile_cache.mkdir(parents=True, exist_ok=True)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(options.compile_cache / "inductor")
         os.environ["TRITON_CACHE_DIR"] = str(options.compile_cache / "triton")
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _RECOMPILATIONS)
-    torch._dynamo.config.accumulated_recompile_limit = max(
-        torch._dynamo.config.accumulated_recompile_limit, 16 * _RECOMPILATIONS
-    )
-    how = {"fullgraph": True, "dynamic": False, "mode": options.compile_mode}
+    # The limit goes with what is compiled: dynamo's own setting holds in the thread that set it, and others paint.
+    how: dict[str, Any] = {"fullgraph": True, "dynamic": False, "mode": options.compile_mode}
+    how["recompile_limit"] = _RECOMPILATIONS
     if wanted == "regional":
         model.unet.compile_repeated_blocks(**how)
     else:

@@ -109,6 +109,24 @@ def test_memory_layout_and_fused_projections_change_nothing(
     assert apart(engine.paint(BAGS[:1]).values, stock_latents(stock_pipeline, BAGS[0])) < CLOSE
 
 
+@pytest.mark.parametrize(("dtype", "most"), [("bfloat16", 0.03), ("float16", 0.004)])
+def test_half_as_many_bits_paint_nearly_the_same(sdxl_engine: Engine, dtype: Any, most: float) -> None:
+    engine = Engine.of_pipeline(tiny_pipeline(), EngineOptions(device="cpu", dtype=dtype), "tiny")
+    whole, half = sdxl_engine.paint(BAGS), engine.paint(BAGS)
+    assert engine.dtype == dtype and half.values.dtype == whole.values.dtype
+    assert 0 < (half.values - whole.values).norm() / whole.values.norm() < most
+    for ours, theirs in zip(engine.decode(half), sdxl_engine.decode(whole), strict=True):
+        assert 0 <= _pixels_apart(ours, theirs) <= 8
+
+
+def test_float16_leaves_the_vae_in_float32_where_the_model_asks_for_it() -> None:
+    pipeline = tiny_pipeline()
+    pipeline.vae.register_to_config(force_upcast=True)
+    engine = Engine.of_pipeline(pipeline, EngineOptions(device="cpu", dtype="float16"), "tiny")
+    assert str(engine._model.vae.dtype) == "torch.float32"
+    assert engine.decode(engine.paint(BAGS[:1]))[0] is not None
+
+
 def test_the_same_seed_gives_the_same_bytes_also_from_an_engine_that_was_loaded_again(
     sdxl_folder: Path, sdxl_engine: Engine
 ) -> None:

@@ -1,6 +1,7 @@
 """What is compiled or quantised paints the same, and refuses where it cannot run."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def test_a_compiled_engine_paints_the_same(
     engine.load_lora("brand", peft_file(tmp_path / "brand.safetensors", pairs))
     job = Job("a red bag", 1, lora="brand", **SMALL)
     assert _apart(engine.paint([job]).values, merged_latents(pairs, 1.0, job)) < CLOSE
+
+
+@pytest.mark.slow
+def test_a_compiled_engine_that_another_thread_loaded_takes_many_shapes(sdxl_folder: Path, sdxl_engine: Engine) -> None:
+    """More than the eight that dynamo compiles of one function unless it is told otherwise, which it is thread by thread."""
+    made: list[Engine] = []
+    options = EngineOptions(device="cpu", max_batch=4, compile="regional", batch_sizes=(1, 2, 3, 4))
+    loader = threading.Thread(target=lambda: made.append(Engine.load(sdxl_folder, options)))
+    loader.start()
+    loader.join(120)
+    (engine,) = made
+    for width in (64, 96):
+        for count in (1, 2, 3, 4):
+            for guidance in (1.0, 5.0):
+                jobs = [Job("a", seed, width=width, height=64, steps=1, guidance=guidance) for seed in range(count)]
+                assert _apart(engine.paint(jobs).values, sdxl_engine.paint(jobs).values) < CLOSE
 
 
 def test_a_compiled_batch_is_filled_up_to_a_size_that_is_compiled(sdxl_folder: Path, sdxl_engine: Engine) -> None:

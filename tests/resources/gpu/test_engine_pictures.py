@@ -61,9 +61,10 @@ def stock(kind: str, job: Job, image: Image.Image, mask: Image.Image | None = No
 
 
 def job_of(image: Image.Image, mask: Image.Image | None = None, **other: Any) -> Job:
-    given: dict[str, Any] = {"seed": 3, "negative": "blur", "steps": 6, "width": image.width, "height": image.height}
+    given: dict[str, Any] = {"prompt": "a red bag", "seed": 3, "negative": "blur", "steps": 6}
+    given |= {"width": image.width, "height": image.height}
     given |= {"image": png(image), "mask": None if mask is None else png(mask)}
-    return Job(**({"prompt": "a red bag"} | given | other))
+    return Job(**(given | other))
 
 
 @pytest.mark.parametrize("strength", [0.35, 0.8, 1.0])

@@ -49,8 +49,8 @@ def tiny_pipeline(seed: int = 0, in_channels: int = 4, **scheduler: Any) -> Any:
         vae=vae,
         text_encoder=encoder,
         text_encoder_2=encoder_2,
-        tokenizer=_tokenizer("<|endoftext|>"),
-        tokenizer_2=_tokenizer("!"),
+        tokenizer=byte_tokenizer("<|endoftext|>"),
+        tokenizer_2=byte_tokenizer("!"),
         unet=unet,
         scheduler=kinds.EulerDiscreteScheduler(
             beta_start=0.00085,
@@ -72,6 +72,16 @@ def write_tiny_sdxl(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def byte_tokenizer(padding: str) -> Any:
+    """CLIP's bytes and no merges: each letter is a token."""
+    from transformers import CLIPTokenizer
+
+    letters = _bytes_as_letters()
+    symbols = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], pad_token=padding, model_max_length=77)
+
+
 def _text_encoders() -> tuple[Any, Any]:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -88,16 +98,6 @@ def _text_encoders() -> tuple[Any, Any]:
         pad_token_id=513,
     )
     return CLIPTextModel(config), CLIPTextModelWithProjection(config)
-
-
-def _tokenizer(padding: str) -> Any:
-    """CLIP's bytes and no merges: each letter is a token."""
-    from transformers import CLIPTokenizer
-
-    letters = _bytes_as_letters()
-    symbols = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], pad_token=padding, model_max_length=77)
 
 
 def _bytes_as_letters() -> list[str]:
