@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from resources.gpu.jobs import Job
+from resources.gpu.jobs import InvalidJob, Job
 from resources.gpu.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS = 0.03
 LONGEST_RETRY_AFTER = 120
+MOST_FAILURES = 5
+"""Batches of one job that fail one after the other, through no fault of a job. A card can be lost to its process for good."""
 # Latents of batches that wait to be decoded are held on the card.
 _BATCHES_AHEAD = 2
 _WEIGHT_OF_THE_NEWEST = 0.3
@@ -110,6 +112,7 @@ class Batcher:
         self._running: set[Ticket] = set()
         self._changed = threading.Condition()
         self._closing = False
+        self._failures = 0
         self._ahead = threading.BoundedSemaphore(_BATCHES_AHEAD)
         self._decoder = ThreadPoolExecutor(1, "decode")
         self._encoders = ThreadPoolExecutor(encoders, "encode")
@@ -123,6 +126,11 @@ class Batcher:
     def waiting(self) -> int:
         """Images that wait for a batch."""
         return len(self._waiting)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing can be expected of it but by a new process: its thread ended, or the engine fails again and again."""
+        return not self._closing and (not self._thread.is_alive() or self._failures >= MOST_FAILURES)
 
     @property
     def running(self) -> int:
@@ -224,6 +232,7 @@ class Batcher:
         except Exception as error:
             self._paint_apart(batch, error)
             return
+        self._failures = 0
         took = time.monotonic() - began
         self._metrics.paint_seconds.observe(took)
         self._learn(took / len(batch))
@@ -237,6 +246,7 @@ class Batcher:
         left = [ticket for ticket in batch if not ticket.is_cancelled]
         if len(batch) == 1 or not left:
             for ticket in left:
+                self._failures += not isinstance(error, InvalidJob)
                 self._fail(ticket, error)
             return
         middle = math.ceil(len(left) / 2)

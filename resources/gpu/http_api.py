@@ -50,8 +50,10 @@ def build_app(service: Service) -> FastAPI:
 
 def _add_probes(app: FastAPI, service: Service) -> None:
     @app.get("/healthz")
-    async def health() -> dict[str, str]:
-        return {"status": "alive"}
+    async def health() -> JSONResponse:
+        if service.is_broken:
+            return JSONResponse({"status": "broken"}, 500)
+        return JSONResponse({"status": "alive"})
 
     @app.get("/readyz")
     async def ready() -> JSONResponse:

@@ -5,11 +5,12 @@ Belongs here: when requests are taken. Does not belong here: sockets, signals an
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from resources.gpu.batching import WINDOW_SECONDS, Batcher
 from resources.gpu.loading import EngineOptions
@@ -81,6 +82,11 @@ class Service:
             raise self._not_ready()
         return self._tasks
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether only a new process can help."""
+        return self.state == "failed" or (self._batcher is not None and self._batcher.is_broken)
+
     def take_requests(self) -> None:
         """Raises WireError 503 unless new requests are taken."""
         if self.state != "ready":
@@ -99,7 +105,7 @@ class Service:
     async def load(self, on_ready: Callable[[], None]) -> None:
         """Load the model in a thread of its own. What goes wrong is in `failure`."""
         try:
-            engine = await asyncio.to_thread(self._load)
+            engine = await self._loaded()
         except Exception as error:
             logger.exception("the model %s cannot be loaded", self.options.source)
             self.state, self.failure = "failed", f"{type(error).__name__}: {error}"
@@ -144,6 +150,26 @@ class Service:
     @staticmethod
     def _is_awaited(task: Task) -> bool:
         return bool(task.outcome == "done" and not task.is_fetched and (task.is_detached or task.waiters))
+
+    def _loaded(self) -> "asyncio.Future[Engine]":
+        """The engine, from a thread that does not keep a process from ending."""
+        loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[Engine] = loop.create_future()
+
+        def tell(give: Callable[[Any], None], value: Any) -> None:
+            if not loaded.done():
+                give(value)
+
+        def load() -> None:
+            try:
+                engine = self._load()
+            except Exception as error:
+                loop.call_soon_threadsafe(tell, loaded.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(tell, loaded.set_result, engine)
+
+        threading.Thread(target=load, name="load", daemon=True).start()
+        return loaded
 
     def _load(self) -> "Engine":
         from resources.gpu.engine import Engine

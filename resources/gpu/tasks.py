@@ -56,6 +56,7 @@ class Task:
     is_fetched: bool = False
     ended: float = 0.0
     waiters: int = 0
+    expected_until: float = 0.0
     events: list[Event] = field(default_factory=list)
     steps: dict[int, tuple[Any, int]] = field(default_factory=dict)
     """The newest step of each image that is being painted, and its place in the batch."""
@@ -151,6 +152,7 @@ class Tasks:
                 )
             self._metrics.joined.inc()
             known.is_detached |= is_detached
+            self._expect(known)
             return known
         task = Task(f"imgjob_{uuid.uuid4().hex}", asked, key, is_detached)
         task.tickets = [self._ticket(task, number, job) for number, job in enumerate(asked.jobs)]
@@ -159,12 +161,10 @@ class Tasks:
         if key:
             self._by_key[key] = task
         task.tell("queued", images=len(task.tickets))
+        self._expect(task)
         ending = self._loop.create_task(self._end(task))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
-        if not is_detached:
-            # Who hangs up before anybody began to wait for it is not noticed otherwise.
-            self._loop.call_later(UNNOTICED_SECONDS, self._cancel_if_left, task)
         return task
 
     def find(self, id: str) -> Task | None:
@@ -180,6 +180,7 @@ class Tasks:
     def enter(self, task: Task) -> None:
         """Somebody waits for it."""
         task.waiters += 1
+        task.expected_until = 0.0
 
     def leave(self, task: Task) -> None:
         """Somebody waits no longer; where nobody else does, it is given up."""
@@ -187,8 +188,14 @@ class Tasks:
         if task.outcome is None and not task.is_detached:
             self._loop.call_later(self._grace if task.key else 0, self._cancel_if_left, task)
 
+    def _expect(self, task: Task) -> None:
+        """Whoever asked is about to wait. One who hangs up before that is noticed by nothing else."""
+        task.expected_until = self._loop.time() + UNNOTICED_SECONDS
+        self._loop.call_at(task.expected_until, self._cancel_if_left, task)
+
     def _cancel_if_left(self, task: Task) -> None:
-        if task.waiters == 0 and task.outcome is None and not task.is_detached:
+        is_expected = self._loop.time() < task.expected_until
+        if task.waiters == 0 and task.outcome is None and not task.is_detached and not is_expected:
             self.cancel(task)
 
     def _ticket(self, task: Task, number: int, job: Job) -> Ticket:

@@ -32,6 +32,7 @@ class Watched:
         self.painting, self.decoding = threading.Event(), threading.Event()
         self.painting.set()
         self.decoding.set()
+        self.lost_card = False
 
     def paint(
         self,
@@ -41,6 +42,8 @@ class Watched:
     ) -> Any:
         self.batches.append(list(jobs))
         assert self.painting.wait(SECONDS)
+        if self.lost_card:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return self._engine.paint(jobs, on_step, is_cancelled)
 
     def decode(self, latents: Any) -> list[np.ndarray | None]:
@@ -252,6 +255,31 @@ def test_a_job_that_cannot_be_painted_falls_alone(engine: Watched) -> None:
         with pytest.raises(InvalidJob, match="image"):
             broken.future.result(SECONDS)
         assert "luxauto_gpu_failures_total 1.0" in metrics.text().decode()
+
+
+def test_an_engine_that_fails_again_and_again_is_broken_until_it_paints(engine: Watched) -> None:
+    with batcher_of(engine) as (batcher, metrics):
+        engine.lost_card = True
+        tickets = [ticket_for(seed) for seed in range(4)]
+        batcher.submit(tickets)
+        for ticket in tickets:
+            with pytest.raises(RuntimeError, match="illegal memory access"):
+                ticket.future.result(SECONDS)
+        assert [len(batch) for batch in engine.batches] == [4, 2, 1, 1, 2, 1, 1], (
+            "a batch is halved until it gets through"
+        )
+        assert not batcher.is_broken
+        last = ticket_for(9)
+        batcher.submit([last])
+        with pytest.raises(RuntimeError):
+            last.future.result(SECONDS)
+        assert batcher.is_broken
+        assert "luxauto_gpu_failures_total 5.0" in metrics.text().decode()
+        engine.lost_card = False
+        again = ticket_for(9)
+        batcher.submit([again])
+        files_of([again])
+        assert not batcher.is_broken
 
 
 def test_a_batch_is_decoded_while_the_next_is_painted(engine: Watched) -> None:

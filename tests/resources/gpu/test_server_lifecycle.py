@@ -100,6 +100,16 @@ def test_while_it_loads_it_lives_and_is_not_ready(pair: Pair) -> None:
         assert client.health().ready
 
 
+def test_a_server_that_still_loads_ends_at_once(sdxl_folder: Path) -> None:
+    server = Served(sdxl_folder)
+    try:
+        server.terminate()
+        assert server.process.wait(30) == 0
+        assert not any("is ready" in line for line in server.lines)
+    finally:
+        server.kill()
+
+
 def test_a_fleet_asks_the_server_with_the_shorter_queue(pair: Pair, pool: ThreadPoolExecutor) -> None:
     first, second = pair.both()
     with Fleet([first.url, second.url]) as fleet:
