@@ -1,7 +1,9 @@
 """`luxauto visuals …`: pictures are made, signed, checked and verified."""
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from assets.visuals.brand_credentials import credentials_of
 from assets.visuals.errors import VisualsError
 from luxauto_pipelines import cli
-from luxauto_pipelines.brand_credentials import credentials_of
+from luxauto_pipelines.providers_shown import lifecycle_of
+from resources.images.registry import read_registry
 from resources.settings import load_settings
 from tests.assets.visuals.kits import write_kit
 from tests.assets.visuals.scenes import encoded, scene
+from tests.peers.openai_peer import KEY, OpenAIPeer
 
 
 def visuals(*words: str, code: int = 0) -> Any:
@@ -103,8 +108,89 @@ def test_nothing_is_made_when_one_brief_cannot_be(tmp_path: Path, text: str, mes
 
 
 def test_a_provider_that_is_not_here_is_said(tmp_path: Path):
-    with pytest.raises(VisualsError, match="use studio"):
+    with pytest.raises(VisualsError, match=r"dalle_9.*or auto"):
         visuals("generate", "--brief", briefs(tmp_path), "--provider", "dalle_9", "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIPeer]:
+    with OpenAIPeer() as peer:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", peer.base_url)
+        yield peer
+
+
+def test_a_provider_paints_the_briefs_once_and_writes_the_same_files(tmp_path: Path, openai: OpenAIPeer):
+    kit, out = str(write_kit(tmp_path / "kit")), tmp_path / "out"
+    said = ["generate", "--brief", briefs(tmp_path), "--kit", kit, "--out", str(out), "--provider", "dalle_3"]
+    said += ["--quality", "low"]
+    done = CliRunner().invoke(cli.app, ["visuals", *said, "--format", "json"], catch_exceptions=False)
+    made = json.loads(done.stdout)["pictures"]
+    asked = openai.paid_calls()
+    assert {row["provider"] for row in made} == {"openai"}
+    assert asked >= 3
+    assert sorted(file.name for file in out.iterdir()) == [
+        "contact-sheet.png",
+        "hero-de-600x750.png",
+        "hero-en-600x750.png",
+        "pictures.json",
+        "tote-en-600x800.png",
+    ]
+    assert done.exit_code == (2 if any(row["status"] == "failed" for row in made) else 0)
+    tote = next(row for row in made if row["brief"] == "tote")
+    assert Image.open(tote["file"]).size == (600, 800)
+    found = visuals("verify", tote["file"])
+    assert (found[0]["state"], found[0]["source"]) == ("trusted", "trainedAlgorithmicMedia")
+    again = CliRunner().invoke(cli.app, ["visuals", *said, "--format", "json"], catch_exceptions=False)
+    assert json.loads(again.stdout)["pictures"] == made
+    assert openai.paid_calls() == asked
+    CliRunner().invoke(cli.app, ["visuals", *said, "--again", "2", "--format", "json"], catch_exceptions=False)
+    assert openai.paid_calls() >= asked
+
+
+def test_nobody_able_leaves_a_row_that_says_why_and_exit_code_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    kit, out = str(write_kit(tmp_path / "kit")), tmp_path / "out"
+    said = ["generate", "--brief", briefs(tmp_path), "--kit", kit, "--out", str(out), "--provider", "dalle_3"]
+    made = visuals(*said, code=2)
+    assert all(row["file"] is None and "OPENAI_API_KEY" in row["why"][0] for row in made["pictures"])
+    assert [file.name for file in out.iterdir()] == ["pictures.json"]
+
+
+def test_auto_takes_who_is_best_and_the_studio_where_nobody_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    kit, out = str(write_kit(tmp_path / "kit")), tmp_path / "out"
+    made = visuals("generate", "--brief", briefs(tmp_path), "--kit", kit, "--out", str(out), "--provider", "auto")
+    assert {row["provider"] for row in made["pictures"]} == {"studio"}
+
+
+def test_providers_are_shown_with_score_price_reason_and_end(tmp_path: Path, openai: OpenAIPeer):
+    kit = str(write_kit(tmp_path / "kit"))
+    [found] = visuals("providers", "--kit", kit)
+    by_model = {row["model"]: row for row in found["candidates"]}
+    assert found["content_type"] == "product_photo"
+    assert [row["model"] for row in found["candidates"] if row["chosen"]] == [found["candidates"][0]["model"]]
+    flare, studio = by_model["gpt-image-2.5-flare"], by_model["studio"]
+    assert flare["rejected"] is None and set(flare["parts"]) == {"quality", "cost", "latency", "queue"}
+    assert flare["price"] == "$0.0527 by tokens"
+    assert (studio["outcome"], studio["price"]) == ("no: makes no product_photo", "nothing")
+    assert "retired on 2026-05-12" in by_model["dall-e-3"]["lifecycle"]
+    assert "terms of service" in by_model["midjourney-gateway"]["outcome"]
+    of_briefs = visuals("providers", "--kit", kit, "--brief", briefs(tmp_path))
+    assert [one["of"] for one in of_briefs] == ["hero, en, 600x750", "hero, de, 600x750", "tote, en, 600x800"]
+    table = CliRunner().invoke(cli.app, ["visuals", "providers", "--kit", kit], catch_exceptions=False)
+    assert table.exit_code == 0 and "would be asked first" in " ".join(table.stdout.split())
+    assert openai.paid_calls() == 0
+
+
+def test_the_end_of_a_model_is_told_before_it_comes():
+    model = read_registry().by_id["gpt-image-1-mini"]
+    assert lifecycle_of(model, date(2026, 6, 1)) is None
+    assert lifecycle_of(model, date(2026, 11, 26)) == (
+        "retires on 2026-12-01, in 5 days; gpt-image-2.5-flare replaces it"
+    )
+    assert lifecycle_of(model, date(2026, 12, 1)) == "retired on 2026-12-01; gpt-image-2.5-flare replaces it"
 
 
 def test_pictures_are_signed_and_a_change_is_found(tmp_path: Path, home: Path):

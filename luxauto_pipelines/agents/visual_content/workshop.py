@@ -33,8 +33,7 @@ class Workshop:
 def workshop(books: BrandStore) -> Workshop:
     """The brand's. Raises AgentUnavailable where its kit or a setting cannot be used.
 
-    The same maker serves all calls of a process, as it counts how many of them run at once; another kit, other keys or another
-    store make a new one.
+    The same maker serves all calls of a process; another kit, other keys, other settings or another store make a new one.
     """
     from assets.visuals.errors import VisualsError
     from assets.visuals.making import open_maker
@@ -77,10 +76,12 @@ def brand_kit(settings: "Settings") -> tuple["LoadedKit", tuple[str, ...]]:
 
 
 def _environment(settings: "Settings") -> tuple[Any, ...]:
+    from assets.visuals.making import REROLLS
+    from resources.images.policy import FILE_NAME
     from resources.images.registry import OVERRIDES, read_registry
 
-    file = settings.home / OVERRIDES
+    files = [settings.home / name for name in (OVERRIDES, FILE_NAME)]
     models = read_registry(settings.home).models
     names = {name for model in models for name in (model.key_variable, model.url_variable) if name}
-    changed = file.stat().st_mtime_ns if file.is_file() else 0
-    return changed, *(os.environ.get(name) for name in sorted(names))
+    written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
+    return *written, *(os.environ.get(name) for name in (REROLLS, *sorted(names)))
