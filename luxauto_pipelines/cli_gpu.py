@@ -19,7 +19,10 @@ app = typer.Typer(help="Our own GPU server for SDXL. See docs/gpu.md.", no_args_
 
 URLS_VARIABLE = "LUXAUTO_GPU_URLS"
 KEY_VARIABLE = "LUXAUTO_GPU_KEY"
-INSTALL = "Install them beside luxauto: uv pip install -r requirements-gpu.lock"
+INSTALL = (
+    "In the project's sources make setup-gpu installs them; elsewhere pip install --no-deps -r requirements-gpu.lock, "
+    "and pip install torch as its card needs it"
+)
 _NEEDED = ("torch", "diffusers", "transformers", "accelerate")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
