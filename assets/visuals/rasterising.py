@@ -47,15 +47,18 @@ class Rasteriser:
 def _svg(markup: str, size: tuple[int, int]) -> bytes:
     import resvg_py
 
-    from assets.visuals.svg_safety import sanitise
+    from assets.visuals.svg_safety import SVG, nested, sanitise
 
-    safe = sanitise(markup)
+    width, height = size
+    # A drawing of another shape is fitted in whole: the renderer alone would give a picture of another size.
+    inner = nested(sanitise(markup).markup, 0, 0, width, height, "drawing")
+    canvas = f'<svg xmlns="{SVG}" width="{width}" height="{height}" viewBox="0 0 {width} {height}">{inner}</svg>'
     try:
         return bytes(
             resvg_py.svg_to_bytes(
-                svg_string=safe.markup,
-                width=size[0],
-                height=size[1],
+                svg_string=canvas,
+                width=width,
+                height=height,
                 skip_system_fonts=True,
                 font_files=list(_fonts()),
                 font_family="Jost",
