@@ -74,7 +74,11 @@ def _plan(maker: Maker, order: Order) -> tuple[FilmPlan, list[str]]:
     from assets.visuals.motion import CONTENT_TYPES, FilmPlan
 
     stills, notes = _stills(maker, order)
-    texts = order.layout.words(order.language) if order.layout else Texts(headline=maker.loaded.kit.tagline[:160])
+    texts = (
+        order.layout.words(order.language)
+        if order.layout
+        else Texts.model_validate({"headline": maker.loaded.kit.tagline[:160]})
+    )
     if plain(order.prompt):
         notes.append("a motion card moves over stills: it painted nothing of the prompt")
     return FilmPlan(

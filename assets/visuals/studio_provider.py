@@ -73,7 +73,7 @@ def layout_of(
     if template in NEEDS_HEADLINE:
         said["texts"] = {language: {"headline": headline[:160]}}
     if template == "product_card":
-        said["product"] = product or Product(name=kit.name[:120], material=kit.tagline[:160])
+        said["product"] = product or Product.model_validate({"name": kit.name[:120], "material": kit.tagline[:160]})
     return Layout(Brief.model_validate(said), language, photo, of_the_kit=product is None, prompted=prompted)
 
 

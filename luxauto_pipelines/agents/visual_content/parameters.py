@@ -110,18 +110,18 @@ class Generation(Strict):
     prompt: Prompt
     content_type: ContentType = "product_photo"
     style_preset: StylePreset = "minimalist_luxury"
-    provider: Provider | None = Field(None, description="Default: the best that is available.")
+    provider: Provider | None = Field(default=None, description="Default: the best that is available.")
     width: Pixels = 1024
     height: Pixels = 1024
     quality: Literal["low", "medium", "high", "ultra"] = "high"
     variations: Annotated[int, Field(ge=1, le=4)] = 1
     format: Literal["png", "webp", "jpeg"] = "png"
-    negative_prompt: Line = Field("", description="What is not wanted.")
+    negative_prompt: Line = Field(default="", description="What is not wanted.")
     seed: Annotated[int, Field(ge=0, le=MOST_SEED)] | None = Field(
-        None, description="For those who know seeds; others pass it over."
+        default=None, description="For those who know seeds; others pass it over."
     )
     product: ProductWords | None = None
-    texts: Words | None = Field(None, description="What the studio sets; default: the kit's tagline.")
+    texts: Words | None = Field(default=None, description="What the studio sets; default: the kit's tagline.")
     language: Language = "en"
     sku: Identifier | None = None
     campaign: Name | None = None
@@ -135,7 +135,7 @@ class Batch(BaseModel):
     requests: Annotated[list[Generation], Field(max_length=MOST_REQUESTS)] = Field(default_factory=list)
     brand_name: Line | None = None
     product_name: Line | None = None
-    product_type: Line | None = Field(None, description="A shot list of the brand kit, such as bags.")
+    product_type: Line | None = Field(default=None, description="A shot list of the brand kit, such as bags.")
     sku: Identifier | None = None
     campaign: Name | None = None
 

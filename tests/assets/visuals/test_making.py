@@ -94,7 +94,13 @@ def test_an_order_brings_a_judged_and_signed_picture_whose_row_says_why(books: B
 def test_the_model_is_told_of_the_brand_and_of_the_product(books: BrandStore, loaded: LoadedKit) -> None:
     painter = Painter()
     photo = encoded(scene(3), "JPEG")
-    order = replace(ORDER, product=Product(name="Seine tote"), shot="From the front", photo=photo, negative="people")
+    order = replace(
+        ORDER,
+        product=Product.model_validate({"name": "Seine tote"}),
+        shot="From the front",
+        photo=photo,
+        negative="people",
+    )
     make(maker_with(books, loaded, painter), order)
     [asked] = painter.asked
     assert asked.prompt.startswith("a bag on marble. From the front. Seine tote.")

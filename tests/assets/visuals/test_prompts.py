@@ -11,7 +11,7 @@ from assets.visuals.presets import PRESETS
 from assets.visuals.prompts import ROOM, ForbiddenWords, compose, plain, words_of
 from tests.assets.visuals.kits import load
 
-BAG = Product(name="Seine tote", material="Vegetable-tanned calfskin", colour="#8A4B2A")
+BAG = Product.model_validate({"name": "Seine tote", "material": "Vegetable-tanned calfskin", "colour": "#8A4B2A"})
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_the_same_words_have_the_same_hash_and_any_other_word_another(kit: Brand
         ("a li\u00admited   offer", "", None, "prompt", "limited offer"),
         ("in the manner of Herbes", "", None, "prompt", "Herbès"),
         ("a bag", "cheap, close", None, "shot", "cheap"),
-        ("a bag", "", Product(name="Cheap tote"), "product.name", "cheap"),
-        ("a bag", "", Product(name="Tote", material="cheap hide"), "product.material", "cheap"),
+        ("a bag", "", Product.model_validate({"name": "Cheap tote"}), "product.name", "cheap"),
+        ("a bag", "", Product.model_validate({"name": "Tote", "material": "cheap hide"}), "product.material", "cheap"),
     ],
 )
 def test_forbidden_words_and_marks_are_refused_with_their_field(kit: BrandKit, words, shot, product, field, found):

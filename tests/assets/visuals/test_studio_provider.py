@@ -69,7 +69,7 @@ def test_variations_have_their_own_seeds_and_the_same_request_the_same_bytes(loa
 
 def test_a_layout_is_known_by_all_that_it_says_and_by_no_address(loaded: LoadedKit):
     def of(**said: object) -> Layout:
-        product = Product(name=str(said.get("name", "Tote")))
+        product = Product.model_validate({"name": said.get("name", "Tote")})
         photo = said.get("photo")
         return layout_of(  # pyright: ignore[reportReturnType]
             loaded.kit,

@@ -285,26 +285,28 @@ def test_orders_that_take_long_leave_threads_for_the_other_routes(
     monkeypatch.setattr(visual_content, "THREADS", 2)
     monkeypatch.setattr(visual_content, "WAITING", 2)
     gate = threading.Event()
-    openai.faults.append(Fault("meanwhile", 100, openai.is_paid, act=lambda: gate.wait(60)))
-    answers: list[int] = []
+    openai.faults.append(Fault("meanwhile", 100, openai.is_paid, act=lambda: gate.wait(240)))
+    answers: list[Any] = []
 
     def order(number: int) -> None:
         wanted = {**VISUAL, "prompt": f"bag {number}", "provider": "dalle_3"}
-        answers.append(development.post(GENERATE, json=wanted).status_code)
+        answer = development.post(GENERATE, json=wanted)
+        answers.append((answer.status_code, answer.json().get("title")))
 
     orders = [threading.Thread(target=order, args=(n,)) for n in range(5)]
     try:
         for one in orders:
             one.start()
-        until("two orders are worked on, two wait and one is told to come again", lambda: answers == [503])
-        until("two have come", lambda: openai.paid_calls() == 2)
+        until("one is told to come again", lambda: answers, seconds=90)
+        until("two are worked on", lambda: openai.paid_calls() == 2, seconds=90)
+        assert answers == [(503, "Too many pictures")]
         assert development.get("/visual-content/status").status_code == 200
         assert development.get("/finance/status").status_code == 200
     finally:
         gate.set()
         for one in orders:
-            one.join(60)
-    assert sorted(answers) == [200] * 4 + [503]
+            one.join(120)
+    assert sorted(status for status, _ in answers) == [200] * 4 + [503]
 
 
 @pytest.mark.slow
