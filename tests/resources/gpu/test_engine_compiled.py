@@ -73,6 +73,23 @@ def test_a_compiled_engine_that_another_thread_loaded_takes_many_shapes(sdxl_fol
                 assert _apart(engine.paint(jobs).values, sdxl_engine.paint(jobs).values) < CLOSE
 
 
+@pytest.mark.slow
+def test_what_was_compiled_is_found_again_in_the_folder(cache: Path) -> None:
+    import torch
+    from torch._dynamo.utils import counters
+
+    found = []
+    for _ in range(2):
+        torch._dynamo.reset()
+        counters.clear()
+        options = EngineOptions(device="cpu", compile="regional", compile_cache=cache)
+        Engine.of_pipeline(tiny_pipeline(), options, "tiny").paint(JOBS[:1])
+        told = counters["aot_autograd"]
+        found.append((told["autograd_cache_hit"], told["autograd_cache_miss"]))
+    (_, first_misses), (again, misses) = found
+    assert first_misses > 0 and (again, misses) == (first_misses, 0)
+
+
 def test_a_compiled_batch_is_filled_up_to_a_size_that_is_compiled(sdxl_folder: Path, sdxl_engine: Engine) -> None:
     """Without compiling: the engine is told that it was."""
     engine = Engine.load(sdxl_folder, EngineOptions(device="cpu", max_batch=4, batch_sizes=(1, 2, 4)))
