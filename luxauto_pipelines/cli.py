@@ -13,6 +13,7 @@ from luxauto_pipelines import (
     cli_bookkeeping,
     cli_brand,
     cli_channels,
+    cli_experiment,
     cli_finance,
     cli_forecast,
     cli_fraud,
@@ -57,6 +58,7 @@ app.add_typer(cli_workflow.app, name="workflow")
 app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_visuals.app, name="visuals")
 app.add_typer(cli_gpu.app, name="gpu")
+app.add_typer(cli_experiment.app, name="experiment")
 cli_gateway.register(app)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
@@ -315,6 +317,7 @@ def main() -> None:
     from assets.inventory.buying.policies import InvalidPolicy
     from assets.inventory.buying.settings import BuyingError
     from assets.inventory.simulation.setting import SimulationError
+    from assets.marketing.experiments.errors import ExperimentError
     from assets.visuals.errors import VisualsError
     from luxauto_pipelines.agents.registry import AgentError
     from luxauto_pipelines.refresh import RefreshFailed
@@ -349,6 +352,7 @@ def main() -> None:
         CardDataRefused,
         CannotClose,
         ChannelError,
+        ExperimentError,
         FraudDataError,
         FraudReviewError,
         InvalidChart,

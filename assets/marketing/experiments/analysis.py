@@ -23,12 +23,15 @@ from assets.marketing.experiments.decisions import (
     ratio_of,
 )
 from assets.marketing.experiments.errors import ExperimentError
+from assets.marketing.experiments.factorial import Cell, Contrast, factorial
 from assets.marketing.experiments.metrics import Cuped, Kind, cuped, kind_of, winsorised
 from assets.marketing.experiments.sample_ratio import SampleRatio
 from assets.marketing.experiments.sequential import bounds, equal_looks
 
 Empty = Literal["refuse", "zero"]
 MOST_ARMS = 50
+ROW_NUMBER = "row_number"
+"""Where a table has this column, it says where rows stood in their file."""
 _TRUE, _FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 
 
@@ -119,6 +122,45 @@ def analyse(table: pl.DataFrame, plan: Plan) -> Analysis:
     return Analysis(units, ratio_of(test), tuple(data), judge(test), decide(test), test, limit)
 
 
+def analyse_factors(
+    table: pl.DataFrame,
+    factors: Sequence[str],
+    metric: str,
+    *,
+    first: Mapping[str, str] | None = None,
+    alpha: float = 0.05,
+    correction: Correction = "holm",
+    empty: Empty = "refuse",
+) -> tuple[dict[Cell, Summary], list[Contrast]]:
+    """Cells and contrasts of a table whose columns `factors` say which level a unit had, a row a unit.
+
+    first: the level of a factor that others are compared with; the first by name where none is given.
+    """
+    if len(factors) < 2 or len(set(factors)) < len(factors):
+        raise ExperimentError(f"{', '.join(factors)} are not two factors or more. Name two different columns at least.")
+    if not table.height:
+        raise ExperimentError("the table has no rows. Export it again, with a row a unit.")
+    columns = {factor: as_text(table, factor) for factor in factors}
+    if metric not in table.columns:
+        raise ExperimentError(f"there is no column {metric!r}. The table has: {_columns(table)}.")
+    levels = {}
+    for factor, column in columns.items():
+        found = column.unique().sort().to_list()
+        base = (first or {}).get(factor, found[0])
+        if base not in found or len(found) > MOST_ARMS:
+            few = ", ".join(map(repr, found[:MOST_ARMS]))
+            raise ExperimentError(
+                f"factor {factor!r} has no level {base!r}, or too many: {few}. Give one of its levels."
+            )
+        levels[factor] = [base, *(level for level in found if level != base)]
+    values = pl.DataFrame({**columns, "value of the unit": numbers(table, metric, empty)})
+    cells = {
+        tuple(map(str, cell)): summary_of(part["value of the unit"].to_numpy())
+        for cell, part in values.group_by(list(factors))
+    }
+    return cells, factorial(levels, cells, alpha=alpha, correction=correction)
+
+
 def numbers(table: pl.DataFrame, column: str, empty: Empty = "refuse") -> Floats:
     """A column as numbers, (rows,); true and yes are 1, false and no are 0.
 
@@ -135,8 +177,8 @@ def numbers(table: pl.DataFrame, column: str, empty: Empty = "refuse") -> Floats
     if (gaps := values.is_null()).any():
         if empty != "zero":
             raise ExperimentError(
-                f"column {column!r} is empty in {int(gaps.sum()):,} rows, first in row {_first(gaps)}. Where that means that "
-                "nothing happened, say --empty zero; leaving units out would compare others than were drawn."
+                f"column {column!r} is empty in {int(gaps.sum()):,} rows, first in row {_row(table, gaps)}. Where that means "
+                "that nothing happened, say --empty zero; leaving units out would compare others than were drawn."
             )
         values = values.fill_null("0") if values.dtype == pl.String else values.cast(pl.Float64).fill_null(0.0)
     if values.dtype == pl.String:
@@ -145,17 +187,16 @@ def numbers(table: pl.DataFrame, column: str, empty: Empty = "refuse") -> Floats
         told = lowered.replace(words, pl.Series(["1"] * len(_TRUE) + ["0"] * len(_FALSE)))
         read = told.cast(pl.Float64, strict=False)
         if (wrong := read.is_null()).any():
-            row = _first(wrong)
             raise ExperimentError(
-                f"column {column!r} holds {values[row - 1]!r} in row {row}, which is no number ({int(wrong.sum()):,} rows). "
-                "Write numbers with a point and without signs of currency, or name another column."
+                f"column {column!r} holds {values.filter(wrong)[0]!r} in row {_row(table, wrong)}, which is no number "
+                f"({int(wrong.sum()):,} rows). Write numbers with a point and without signs of currency, or name another column."
             )
         values = read
     array = values.cast(pl.Float64).to_numpy()
-    if not (finite := np.isfinite(array)).all():
-        row = int(np.argmin(finite)) + 1
+    if (endless := ~np.isfinite(array)).any():
         raise ExperimentError(
-            f"column {column!r} holds {array[row - 1]} in row {row}, and no mean can be made with it. Correct the row."
+            f"column {column!r} holds {array[endless][0]} in row {_row(table, pl.Series(endless))}, "
+            "and no mean can be made with it. Correct the row."
         )
     return array
 
@@ -163,12 +204,12 @@ def numbers(table: pl.DataFrame, column: str, empty: Empty = "refuse") -> Floats
 def as_text(table: pl.DataFrame, column: str) -> pl.Series:
     """A column of names, (rows,). Raises ExperimentError where it is missing, or a cell empty."""
     if column not in table.columns:
-        raise ExperimentError(f"there is no column {column!r}. The table has: {', '.join(table.columns)}.")
+        raise ExperimentError(f"there is no column {column!r}. The table has: {_columns(table)}.")
     values = table[column].cast(pl.String).str.strip_chars()
     gaps = values.is_null() | (values == "")
     if gaps.any():
         raise ExperimentError(
-            f"column {column!r} is empty in {int(gaps.sum()):,} rows, first in row {_first(gaps)}. "
+            f"column {column!r} is empty in {int(gaps.sum()):,} rows, first in row {_row(table, gaps)}. "
             "Fill it from the draw; a unit of unknown arm cannot be counted."
         )
     return values
@@ -180,7 +221,7 @@ def _check_plan(plan: Plan, table: pl.DataFrame) -> None:
     metrics = (*plan.goals, *plan.guardrails)
     for name in (plan.arm, *metrics, *filter(None, (plan.covariate, plan.unit))):
         if name not in table.columns:
-            raise ExperimentError(f"there is no column {name!r}. The table has: {', '.join(table.columns)}.")
+            raise ExperimentError(f"there is no column {name!r}. The table has: {_columns(table)}.")
     if not plan.goals:
         raise ExperimentError("no metric is named. Give --metrics with one column or more.")
     for name in metrics:
@@ -198,7 +239,7 @@ def _check_plan(plan: Plan, table: pl.DataFrame) -> None:
         twice = seen.is_duplicated()
         if twice.any():
             raise ExperimentError(
-                f"column {plan.unit!r} has {seen[_first(twice) - 1]!r} more than once ({int(twice.sum()):,} rows). "
+                f"column {plan.unit!r} has {seen.filter(twice)[0]!r} more than once ({int(twice.sum()):,} rows). "
                 "An experiment has a row a unit: add the rows of each up."
             )
 
@@ -275,6 +316,11 @@ def _summaries(values: Floats, codes: NDArray[np.int64], arms: Sequence[str]) ->
     return {arm: summary_of(values[codes == place]) for place, arm in enumerate(arms)}
 
 
-def _first(rows: pl.Series) -> int:
+def _row(table: pl.DataFrame, rows: pl.Series) -> int:
     """Number of the first row that is so; 1 is the one under the header."""
-    return int(rows.arg_true()[0]) + 1
+    place = int(rows.arg_true()[0])
+    return int(table[ROW_NUMBER][place]) if ROW_NUMBER in table.columns else place + 1
+
+
+def _columns(table: pl.DataFrame) -> str:
+    return ", ".join(name for name in table.columns if name != ROW_NUMBER)

@@ -9,12 +9,13 @@ A test decides so:
 2. An arm that makes a guardrail worse (one-sided p < alpha, not adjusted: a false alarm is cheap) cannot win.
 3. An arm wins by the first goal: better than the control by an adjusted p over all goals and arms, and on no goal worse by one.
    Of several, the one with the larger effect wins. Effects are differences, never ratios.
-4. At a look before the last, nothing found means to go on; at the last it means to keep the control.
+4. Where every arm is worse on some goal or guardrail, the control is kept at once. Otherwise, at a look before the last,
+   nothing found means to go on; at the last it means to keep the control.
 """
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -200,7 +201,9 @@ class Judged:
 
 
 def judge(inputs: TrialInputs) -> tuple[Judged, ...]:
-    """Every arm beside the control, metric by metric in the order given."""
+    """Every arm beside the control, metric by metric in the order given.
+
+    Intervals are not widened for several goals and arms; p-values are."""
     level = nominal_alpha(inputs.alpha, inputs.information, inputs.look)
     found = [
         _compared(inputs, metric, arm, level)
@@ -291,8 +294,9 @@ def _of_trial(inputs: TrialInputs) -> _Told:
     if better:
         told = "; ".join(f"{one.arm} is better on {goal}, but {', '.join(against[one.arm])}" for one in better)
         return "ask", None, f"{told}: a person has to weigh that", figures
-    if all(one.verdict == "worse" for one in first.values()):
-        return "keep_control", None, f"every arm is worse than {inputs.control} on {goal}", figures
+    if all(against.values()):
+        told = "; ".join(f"for {arm}, {', '.join(faults)}" for arm, faults in against.items())
+        return "keep_control", None, f"every arm does harm: {told}", figures
     if inputs.look < len(inputs.information):
         left = len(inputs.information) - inputs.look
         return "continue", None, f"nothing is shown on {goal} yet; {left} looks are left", figures
@@ -342,8 +346,3 @@ def _adapter() -> TypeAdapter[Decision]:
 @lru_cache(maxsize=1)
 def _inputs_adapter() -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[Inputs, Field(discriminator="kind")])
-
-
-def arms_of(inputs: TrialInputs) -> Sequence[str]:
-    """All arms, in order."""
-    return [arm for arm, _ in inputs.units]

@@ -51,11 +51,10 @@ def _of_comparison(one: Judged, metric: MetricData, analysis: Analysis) -> str:
     control = analysis.inputs.control
     c = one.comparison
     sides = {arm: summary.mean for arm, summary in metric.summaries.items()}
-    interval = f"{shown(c.low, metric.kind)} to {shown(c.high, metric.kind)}"
     relative = "" if c.relative is None else f", {c.relative:+.1%} of the control's"
     found = (
         f"{one.arm}: {metric.name} {plain(sides[one.arm], metric.kind)} against {plain(sides[control], metric.kind)} of "
-        f"{control}, a difference of {shown(c.effect, metric.kind)} ({interval}){relative}"
+        f"{control}, a difference of {shown(c.effect, metric.kind)} ({interval(c.low, c.high, metric.kind)}){relative}"
     )
     if one.role == "guardrail":
         verdict = "harm is shown" if one.verdict == "harmed" else "no harm is shown"
@@ -82,6 +81,11 @@ def plain(value: float, kind: str) -> str:
 def shown(value: float, kind: str) -> str:
     """A difference: of rates in points of a percent."""
     return f"{100 * value:+.2f} points" if kind == "binary" else f"{value:+,.4g}"
+
+
+def interval(low: float, high: float, kind: str) -> str:
+    """From one difference to another."""
+    return f"{shown(low, kind).removesuffix(' points')} to {shown(high, kind)}"
 
 
 def _p(p: float) -> str:
