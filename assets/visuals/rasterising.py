@@ -19,6 +19,15 @@ from assets.visuals.errors import VisualsError
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 _SECONDS = 60
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+_NO_NETWORK = (
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    # Whatever the policy lets through goes to a proxy where nobody listens, this machine's own addresses included.
+    "--proxy-server=http://127.0.0.1:9",
+    "--proxy-bypass-list=<-loopback>",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 class CannotRasterise(VisualsError):
@@ -91,7 +100,7 @@ def _html(markup: str, size: tuple[int, int]) -> bytes:
         page.write_text(_framed(markup, size), encoding="utf-8")
         command = [
             *(browser, "--headless=new", "--disable-gpu", "--hide-scrollbars", "--mute-audio", "--no-first-run"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-extensions"),
+            *(*_NO_NETWORK, "--disable-extensions"),
             *(f"--user-data-dir={folder}/profile", f"--window-size={size[0]},{size[1]}", f"--screenshot={shot}"),
             # Its own sandbox does not start for root, as in a container; scripts are off in any case.
             *(["--no-sandbox"] if os.geteuid() == 0 else []),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from resources.images.protocol import MICROS
-from resources.images.registry import PerImage, PerToken, Quality
+from resources.images.registry import Gpu, PerImage, PerToken, Quality
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ def picture_cost(price: PerImage, quality: Quality, count: int, *, vector: bool 
     jobs = -(-count // price.images_per_job)
     usd = price.svg[quality] if vector and price.svg else price.usd[quality]
     return _rounded(_exact(usd) * jobs * MICROS)
+
+
+def gpu_cost(price: Gpu, count: int) -> int:
+    """Millionths of a US dollar: the share of an hour that so many pictures take on a server of our own."""
+    return _rounded(_exact(price.usd_per_hour) / _exact(price.images_per_hour) * count * MICROS)
 
 
 def _exact(usd: float) -> Decimal:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from resources.images.costs import Tokens, picture_cost, token_cost
+from resources.images.costs import Tokens, gpu_cost, picture_cost, token_cost
 from resources.images.grid import FORMATS, NoPicture, open_picture
 from resources.images.protocol import Generated, Image, ImageRequest, Poisoned, Quality, Refused, SwitchedOff
-from resources.images.registry import Model, PerImage, PerToken
+from resources.images.registry import Gpu, Model, PerImage, PerToken
 
 if TYPE_CHECKING:
     from openai.types import ImagesResponse
@@ -39,7 +39,8 @@ SentField = Literal[
 _SQUARE = 1024**2
 _PROMPT_OVERHEAD = 64
 """Tokens that a vendor may add around a prompt."""
-_ASPECT_TOLERANCE = 0.03
+_ASPECT_TOLERANCE = 0.05
+"""Vendors round the sides of a ratio to what their models make."""
 
 
 class Dialect(BaseModel):
@@ -139,6 +140,8 @@ def estimate(model: Model, request: ImageRequest, *, batch: bool = False) -> int
     """
     if isinstance(model.price, PerImage):
         return picture_cost(model.price, request.quality, request.count, vector=request.format == "svg")
+    if isinstance(model.price, Gpu):
+        return gpu_cost(model.price, request.count)
     if not isinstance(model.price, PerToken):
         return 0
     way = dialect(model)
@@ -290,9 +293,11 @@ def _cost(
     model: Model, request: ImageRequest, answer: "ImagesResponse", batch: bool
 ) -> tuple[int, dict[str, Any], Sequence[str]]:
     if isinstance(model.price, PerImage):
-        # They are billed as made, those that cannot be used included.
-        count = len(answer.data or ()) or request.count
+        # They are billed as made, those that cannot be used or did not come included.
+        count = max(len(answer.data or ()), request.count)
         return picture_cost(model.price, request.quality, count, vector=request.format == "svg"), {"images": count}, ()
+    if isinstance(model.price, Gpu):
+        return gpu_cost(model.price, request.count), {"images": request.count}, ()
     if not isinstance(model.price, PerToken):
         return 0, {}, ()
     usage = answer.usage
@@ -319,6 +324,8 @@ def _image(request: ImageRequest, asked: Asked, encoded: str | None, revised: st
     except binascii.Error as error:
         raise _Unusable("is no base64", "unusable_image") from error
     details = {"revised_prompt": revised} if revised else {}
+    # Of several pictures nobody tells how each one's seed was drawn from the one that was sent.
+    seed = asked.extra.get("seed") if request.count == 1 else None
     if request.format == "svg":
         return _vector(content, request, details)
     try:
@@ -333,7 +340,7 @@ def _image(request: ImageRequest, asked: Asked, encoded: str | None, revised: st
         wanted, got = _ratio(str(asked.body["size"])), picture.width / picture.height
         if abs(got / wanted - 1) > _ASPECT_TOLERANCE:
             raise _Unusable(f"has {picture.width}x{picture.height} pixels, not {asked.body['size']}", "wrong_size")
-    return Image(content, FORMATS[kind], picture.width, picture.height, details=details)
+    return Image(content, FORMATS[kind], picture.width, picture.height, seed=seed, details=details)
 
 
 def _vector(content: bytes, request: ImageRequest, details: Mapping[str, Any]) -> Image:

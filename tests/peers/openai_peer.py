@@ -43,6 +43,9 @@ _NEW = {"low": 196, "medium": 439, "high": 1756, "xhigh": 3122, "max": 7024}
 _NEWEST = {"low": 784, "medium": 1756, "high": 1756, "xhigh": 3122, "max": 7024}
 _MINI = {"low": 272, "medium": 1056, "high": 4160}
 RECRAFT = {"recraftv4": "0.04", "recraftv4_pro": "0.25", "recraftv4_vector": "0.08", "recraftv4_pro_vector": "0.30"}
+LOCAL = "qwen-image"
+"""A model behind vLLM-Omni or its like: OpenAI's shape, and a seed and what is not wanted besides. It bills nothing."""
+_LOCAL_FIELDS = {"model", "prompt", "n", "size", "response_format", "seed", "negative_prompt"}
 _RECRAFT_FIELDS = {
     "model",
     "prompt",
@@ -232,7 +235,8 @@ class OpenAIPeer(SdkPeer):
     def _pictures(
         self, body: dict[str, Any], references: tuple[bytes, ...], twist: str, batch: bool = False
     ) -> dict[str, Any]:
-        wanted = _recraft(body) if str(body.get("model")) in RECRAFT else _openai(body, references)
+        model = str(body.get("model"))
+        wanted = _local(body) if model == LOCAL else _recraft(body) if model in RECRAFT else _openai(body, references)
         if any(word in wanted.prompt.lower() for word in BANNED):
             raise _Wrong(_errors()["moderation_input"])
         if BANNED_RESULT in wanted.prompt.lower():
@@ -514,6 +518,14 @@ def _recraft(body: dict[str, Any]) -> _Wanted:
     return _Wanted(
         "generation", model, prompt, count, size, "", form, False, micros, {"credits": int(micros / 1000)}, seed
     )
+
+
+def _local(body: dict[str, Any]) -> _Wanted:
+    if unknown := set(body) - _LOCAL_FIELDS:
+        raise _Wrong(Error(400, "unknown_parameter", f"unknown fields: {', '.join(sorted(unknown))}"))
+    across, _, down = body["size"].partition("x")
+    size, seed = (int(across), int(down)), json.dumps(body, sort_keys=True)
+    return _Wanted("generation", LOCAL, body["prompt"], body["n"], size, "", "png", False, Decimal(0), {}, seed)
 
 
 def _spoiled(data: list[dict[str, Any]], twist: str) -> Any:

@@ -25,8 +25,8 @@ from resources.images.protocol import (
     Unavailable,
     Uncertain,
 )
-from resources.images.registry import Model, read_registry
-from tests.peers.openai_peer import KEY, OpenAIPeer, picture
+from resources.images.registry import Gpu, Model, read_registry
+from tests.peers.openai_peer import KEY, LOCAL, OpenAIPeer, picture
 
 REGISTRY = read_registry()
 FLARE, SUNBURST = REGISTRY.by_id["gpt-image-2.5-flare"], REGISTRY.by_id["gpt-image-2.6-sunburst"]
@@ -346,6 +346,22 @@ def test_each_failure_is_told_in_the_protocols_words_after_one_call(
     assert provider(peer).generate(WISH, "k").images, "the fault was of that call alone"
 
 
+def test_an_outage_of_three_calls_is_three_errors_and_three_calls(peer: OpenAIPeer):
+    peer.queue("overloaded", times=3)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            provider(peer).generate(WISH, "k")
+    assert provider(peer).generate(WISH, "k").images
+    assert peer.paid_calls() == 4
+
+
+def test_recraft_bills_what_did_not_come_and_it_is_told(peer: OpenAIPeer):
+    peer.queue("fewer")
+    made = provider(peer, RECRAFT).generate(ImageRequest("a mark", count=3), "k")
+    assert len(made.images) == 2
+    assert made.cost == peer.billed == 120_000
+
+
 def test_an_unusable_answer_carries_what_was_billed(peer: OpenAIPeer):
     for fault in ("empty_data", "no_bytes", "no_image", "wrong_size"):
         before = peer.billed
@@ -494,6 +510,22 @@ def test_a_palette_that_is_no_colour_is_refused_unsent(peer: OpenAIPeer):
     with pytest.raises(Refused, match="#rrggbb"):
         provider(peer, RECRAFT).generate(ImageRequest("a mark", options={"palette": ["gold"]}), "k")
     assert peer.asked == []
+
+
+# A server of our own, in the same shape
+
+
+def test_a_server_of_our_own_needs_no_key_and_takes_a_seed_and_what_is_not_wanted(peer: OpenAIPeer):
+    peer.key = "none"
+    price = Gpu(kind="gpu", usd_per_hour=3.6, images_per_hour=1200)
+    options = {"sends": ["response_format", "seed", "negative_prompt"]}
+    changes = {"id": "local", "model": LOCAL, "key_optional": True, "price": price, "options": options}
+    maker = OpenAIImages(FLARE.model_copy(update=changes), peer.base_url, None, timeout_seconds=10)
+    wish = ImageRequest("a tote", width=256, height=256, seed=7, negative="people")
+    made = maker.generate(wish, "k")
+    assert peer.bodies()[0]["seed"] == made.images[0].seed == 7
+    assert peer.bodies()[0]["negative_prompt"] == "people"
+    assert made.cost == maker.estimate(wish) == 3000
 
 
 # The peer itself is no pushover
