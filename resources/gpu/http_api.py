@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
@@ -29,7 +30,7 @@ from resources.gpu.tasks import Task
 from resources.gpu.wire import Asked, WireError
 
 MOST_JSON_BYTES = 2**20
-MOST_FORM_BYTES = 64 * 2**20
+MOST_FORM_BYTES = 32 * 2**20
 LONGEST_KEY = 255
 LONGEST_WAIT_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 1.0
@@ -41,6 +42,7 @@ def build_app(service: Service) -> FastAPI:
     app = FastAPI(title="luxauto GPU server", openapi_url=None)
     app.add_exception_handler(WireError, _tell_wire_error)
     app.add_exception_handler(HTTPException, _tell_http_error)
+    app.add_exception_handler(RequestValidationError, _tell_wrong_query)
     app.add_exception_handler(Exception, _tell_crash)
     _add_probes(app, service)
     _add_images(app, service)
@@ -231,9 +233,12 @@ def _stream(service: Service, task: Task, previews: bool, seen: int) -> Streamin
 async def _events(service: Service, task: Task, previews: bool, seen: int) -> AsyncIterator[bytes]:
     """Server-sent events from the one after `seen` to the last; a comment every second in which nothing happens."""
     service.tasks.enter(task)
+    seen = min(seen, len(task.events))
     try:
         while True:
             if seen == len(task.events):
+                if task.events[-1].name in _ENDS:
+                    return
                 await task.changes(KEEP_ALIVE_SECONDS)
                 if seen == len(task.events):
                     yield b": alive\n\n"
@@ -246,9 +251,9 @@ async def _events(service: Service, task: Task, previews: bool, seen: int) -> As
                 task.is_fetched = True
             elif event.name == "step" and previews:
                 data = {**data, "preview": await _preview(task, data["image"], data["step"])}
-            yield f"id: {seen}\nevent: {event.name}\ndata: {json.dumps(data)}\n\n".encode()
-            if event.name in _ENDS:
-                return
+            # Pictures in base64 are megabytes, and others are waiting.
+            told = await asyncio.to_thread(json.dumps, data) if event.name == "done" else json.dumps(data)
+            yield f"id: {seen}\nevent: {event.name}\ndata: {told}\n\n".encode()
     finally:
         service.tasks.leave(task)
 
@@ -264,7 +269,7 @@ async def _progress(service: Service, task: Task) -> Response:
     else:
         for image in told["images"]:
             image["preview"] = await _preview(task, image["index"])
-    return JSONResponse(told)
+    return Response(await asyncio.to_thread(json.dumps, told), media_type="application/json")
 
 
 def _summary(task: Task) -> dict[str, Any]:
@@ -349,6 +354,13 @@ async def _tell_http_error(_: Request, error: Exception) -> Response:
     return JSONResponse(
         wire.error_body(str(error.detail), code, kind="invalid_request_error"), error.status_code, error.headers
     )
+
+
+async def _tell_wrong_query(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    return JSONResponse(WireError(400, f"{name}: {first['msg']}", "invalid_value", name).body(), 400)
 
 
 async def _tell_crash(_: Request, error: Exception) -> Response:

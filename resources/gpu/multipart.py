@@ -7,10 +7,8 @@ import re
 from dataclasses import dataclass, field
 
 _BOUNDARY = re.compile(r"""^multipart/form-data\s*;.*?\bboundary=(?:"([^"]{1,70})"|([^\s";]{1,70}))""", re.IGNORECASE)
-_NAME = re.compile(
-    rb"""^content-disposition\s*:\s*form-data\s*;(?:.*;)?\s*name=(?:"([^"]*)"|([^\s";]+))""", re.I | re.M
-)
-_FILE = re.compile(rb"""^content-disposition\s*:.*;\s*filename\*?=""", re.I | re.M)
+_DISPOSITION = re.compile(r"^content-disposition\s*:\s*form-data(.*)$", re.IGNORECASE | re.MULTILINE)
+_PARAMETER = re.compile(r""";\s*([\w*]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))""")
 _MOST_PARTS = 64
 
 
@@ -40,13 +38,16 @@ def read_form(content_type: str, body: bytes) -> Form:
     form = Form()
     for part in parts[1:-1]:
         head, separator, content = part.partition(b"\r\n\r\n")
-        named = _NAME.search(head)
-        if not separator or named is None:
+        found = _DISPOSITION.search(head.decode("utf-8", "replace"))
+        parameters = {
+            key.lower(): quoted or bare for key, quoted, bare in _PARAMETER.findall(found[1] if found else "")
+        }
+        if not separator or not parameters.get("name"):
             raise InvalidForm("a part of the form has no name")
-        name = (named[1] or named[2]).decode("utf-8", "replace").removesuffix("[]")
+        name = parameters["name"].removesuffix("[]")
         if name in form.fields or name in form.files:
             raise InvalidForm(f"{name} is given more than once")
-        if _FILE.search(head):
+        if parameters.keys() & {"filename", "filename*"}:
             form.files[name] = content
             continue
         try:

@@ -72,8 +72,9 @@ class Task:
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
-        return sum(map(len, self.files))
+        """Bytes of its files, and of the picture and mask that came with it."""
+        job = self.asked.jobs[0]
+        return sum(map(len, self.files)) + len(job.image or b"") + len(job.mask or b"")
 
     def timing(self) -> dict[str, float]:
         """Seconds that the slowest image took in each stage."""
@@ -107,7 +108,7 @@ class Tasks:
     """All tasks of one server, by id and by idempotency key.
 
     A task that has a key and lost its last waiter is kept for `grace` seconds, so that a retry can join it. What has ended is
-    remembered for `keep_seconds`, and while all files together are no more than `keep_bytes`.
+    remembered for `keep_seconds`, and while all of it together has no more than `keep_bytes`.
     """
 
     def __init__(

@@ -249,14 +249,10 @@ def test_openais_sdk_understands_refusals(server: Served) -> None:
 def test_an_edit_that_cannot_be_painted_is_refused_by_the_name_of_its_field(
     http: httpx.Client, files: dict[str, bytes], fields: dict[str, str], param: str
 ) -> None:
-    parts = {name: (name, content, "image/png") for name, content in files.items()} or {"": ("", b"")}
-    answer = http.post("/v1/images/edits", data=fields, files={k: v for k, v in parts.items() if k} or None)
-    if not files:
-        answer = http.post(
-            "/v1/images/edits",
-            content=b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na bag\r\n--x--\r\n',
-            headers={"Content-Type": "multipart/form-data; boundary=x"},
-        )
+    parts = {name: (name, content, "image/png") for name, content in files.items()}
+    # Without files the client would send no form of several parts.
+    parts = parts or {"model": (None, "sdxl")}
+    answer = http.post("/v1/images/edits", data=fields, files=parts)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
 
 
@@ -345,6 +341,10 @@ def test_events_come_in_order_and_can_be_taken_up_again(http: httpx.Client) -> N
     assert len(events[-1][2]["result"]["data"]) == 2
     again = events_of(http, path, **{"Last-Event-ID": "50"})
     assert [number for number, _, _ in again] == list(range(51, len(events) + 1))
+    for last in (len(events), 9999):
+        assert events_of(http, path, **{"Last-Event-ID": str(last)}) == []
+    wrong = http.get(f"/v1/jobs/{job}", params={"wait": "long"})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "wait")
 
 
 def test_our_client_follows_a_job(client: Client) -> None:
