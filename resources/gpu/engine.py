@@ -101,8 +101,8 @@ class Engine:
         """
         import torch
 
-        self._check_batch(jobs)
         with self._painting, torch.inference_mode():
+            self._check_batch(jobs)
             first = jobs[0]
             self.loras.merge(first.lora, first.lora_scale)
             schedule = self._schedule(first)

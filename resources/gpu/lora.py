@@ -102,8 +102,14 @@ class Loras:
             if wanted == self._merged:
                 return
             self._take_off()
-            if wanted is not None:
+            if wanted is None:
+                return
+            try:
                 self._put_on(*wanted)
+            except BaseException:
+                # Memory may run out in the middle: half a LoRA is none.
+                self._take_off()
+                raise
 
     def _put_on(self, lora: Lora, scale: float) -> None:
         import torch

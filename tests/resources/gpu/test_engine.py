@@ -109,6 +109,15 @@ def test_memory_layout_and_fused_projections_change_nothing(
     assert apart(engine.paint(BAGS[:1]).values, stock_latents(stock_pipeline, BAGS[0])) < CLOSE
 
 
+@pytest.mark.parametrize("guidance", [1.0, 8.0])
+def test_a_model_distilled_with_guidance_as_an_input_is_asked_once_a_step(guidance: float) -> None:
+    engine = Engine.of_pipeline(tiny_pipeline(guidance_features=16), EngineOptions(device="cpu"), "tiny")
+    job, other = (Job("a red bag", 1, guidance=each, **SMALL) for each in (guidance, guidance + 1.5))
+    ours = engine.paint([job, job]).values
+    assert apart(ours[:1], stock_latents(tiny_pipeline(guidance_features=16), job)) < CLOSE
+    assert apart(ours[:1], engine.paint([other]).values) > CLOSE
+
+
 @pytest.mark.parametrize(("dtype", "most"), [("bfloat16", 0.03), ("float16", 0.004)])
 def test_half_as_many_bits_paint_nearly_the_same(sdxl_engine: Engine, dtype: Any, most: float) -> None:
     engine = Engine.of_pipeline(tiny_pipeline(), EngineOptions(device="cpu", dtype=dtype), "tiny")

@@ -119,6 +119,21 @@ def test_taking_a_lora_off_restores_every_picture_and_weight_bit_for_bit(engine:
         engine.paint([Job("a red bag", 1, lora="brand", **SMALL)])
 
 
+def test_a_lora_that_cannot_be_merged_to_its_end_is_taken_off_again(engine: Engine, tmp_path: Path) -> None:
+    plain, styled = Job("a red bag", 1, **SMALL), Job("a red bag", 1, lora="brand", **SMALL)
+    before = engine.paint([plain]).values
+    lora = engine.load_lora("brand", peft_file(tmp_path / "brand.safetensors", matrices(1)))
+    whole = engine.paint([styled]).values
+    engine.paint([plain])
+    layer = lora._changes[-1].layer
+    kept, layer.weight = layer.weight, None
+    with pytest.raises(AttributeError):
+        engine.paint([styled])
+    layer.weight = kept
+    assert (engine.paint([plain]).values == before).all()
+    assert (engine.paint([styled]).values == whole).all()
+
+
 def test_one_lora_is_swapped_for_another_and_back(engine: Engine, tmp_path: Path) -> None:
     for number, name in enumerate(("spring", "autumn")):
         engine.load_lora(name, peft_file(tmp_path / f"{name}.safetensors", matrices(number)))

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 
-def tiny_pipeline(seed: int = 0, in_channels: int = 4, **scheduler: Any) -> Any:
-    """A StableDiffusionXLPipeline in float32; `seed` chooses the weights, `in_channels` of 9 makes a UNet for inpainting."""
+def tiny_pipeline(seed: int = 0, in_channels: int = 4, guidance_features: int | None = None, **scheduler: Any) -> Any:
+    """A StableDiffusionXLPipeline in float32; `seed` chooses the weights.
+
+    `in_channels` of 9 makes a UNet for inpainting, `guidance_features` one that was distilled with guidance as an input.
+    """
     import diffusers
     import torch
 
@@ -29,6 +32,7 @@ def tiny_pipeline(seed: int = 0, in_channels: int = 4, **scheduler: Any) -> Any:
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
+        time_cond_proj_dim=guidance_features,
         projection_class_embeddings_input_dim=6 * 8 + 16,
         cross_attention_dim=32,
         norm_num_groups=4,
