@@ -180,7 +180,7 @@ def demo(
     ] = None,
     format: FormatOption = Format.table,
 ) -> None:
-    """Invent a maison, ingest its two years and materialize everything; then say in ten lines what was found."""
+    """Invent a maison, ingest its two years and materialize everything; then say in eleven lines what was found."""
     from luxauto_pipelines.demo.command import run_demo, summary
 
     found = run_demo(seed, until.date() if until else None, _ingest_quietly, _refresh)

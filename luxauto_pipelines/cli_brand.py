@@ -44,10 +44,8 @@ def init(
     format: FormatOption = Format.table,
 ) -> None:
     """Write a first kit: brand.yaml with eight styles and a shot list, and logo.svg with a monogram. Then make it yours."""
-    from assets.visuals.brand_files import kit_folder
-    from assets.visuals.brand_kit import FILE_NAME, Finding, InvalidBrandKit, read_kit
-    from assets.visuals.starter_kit import starter_logo, starter_text
-    from resources.files import write_file
+    from assets.visuals.brand_files import kit_folder, write_starter_kit
+    from assets.visuals.brand_kit import FILE_NAME, Finding, InvalidBrandKit
     from resources.settings import load_settings
 
     settings = load_settings()
@@ -59,9 +57,7 @@ def init(
     if file.exists() and not force:
         remedy = "Edit it, or write over it with --force"
         raise InvalidBrandKit(str(file), [Finding(FILE_NAME, "there is one already", remedy)])
-    write_file(folder / "logo.svg", starter_logo(name).encode())
-    write_file(file, starter_text(name).encode())
-    loaded = read_kit(file)
+    loaded = write_starter_kit(folder, name)
     if format is Format.json:
         print_json({"file": str(file), "name": name, "version": loaded.version})
         return

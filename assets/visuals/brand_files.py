@@ -33,6 +33,15 @@ def find_kit(settings: "Settings") -> LoadedKit | None:
     return read_kit(file) if file.is_file() else None
 
 
+def write_starter_kit(folder: Path, name: str) -> LoadedKit:
+    """A first kit for a house of that name, written into a folder. What is there is written over."""
+    from assets.visuals.starter_kit import starter_logo, starter_text
+    from resources.files import write_file
+
+    write_file(folder / "logo.svg", starter_logo(name).encode())
+    return read_kit(write_file(folder / FILE_NAME, starter_text(name).encode()))
+
+
 def find_briefs(settings: "Settings") -> list[Brief]:
     """The briefs of all files. Raises InvalidBrief for a file that cannot be read, and where two have the same id."""
     found: dict[str, Path] = {}

@@ -1,4 +1,4 @@
-"""`luxauto demo`: the invented maison taken through the real ingest and the real run, and what came out in ten lines.
+"""`luxauto demo`: the invented maison taken through the real ingest and the real run, and what came out in eleven lines.
 
 Belongs here: the order of the steps, the figures and their summary. Does not belong here: the maison itself, or any figure
 that is not read from the assets.
@@ -17,6 +17,7 @@ from assets.finance.money import to_decimal
 from luxauto_pipelines.console import err
 from luxauto_pipelines.demo.files import write_demo
 from luxauto_pipelines.demo.maison import NAME
+from luxauto_pipelines.demo.pictures import picture_figures, write_pictures_briefs
 from luxauto_pipelines.ingest import IngestResult, ingest_orders, ingest_reference
 from luxauto_pipelines.instance import reload
 from resources.lake import Lake
@@ -48,6 +49,7 @@ def run_demo(
         ingest(lambda books, tell, kind=kind: ingest_reference(books, folder / f"{kind}.csv", kind, tell))
     taken = ingest(lambda books, tell: _orders(books, folder / "orders.csv.gz", tell))
     err.print(f"2/3 ingested: {taken.new:,} new order lines, {taken.known:,} known, {taken.quarantined:,} put aside")
+    write_pictures_briefs(settings)
     books = reload()
     made = refresh(books)
     err.print(f"3/3 {len(made['assets'])} assets materialized" if made["assets"] else "3/3 everything was up to date")
@@ -89,11 +91,13 @@ def figures(books: BrandStore) -> dict[str, Any]:
         "models": dict(models.iter_rows()),
         "weighted_pinball": _pinball(backtest),
         "report": _shown(settings.home / "reports" / settings.brand / "executive.html"),
+        **{f"visual_{name}": value for name, value in picture_figures(lake).items()},
+        "gallery": _shown(settings.home / "reports" / settings.brand / "gallery.html"),
     }
 
 
 def summary(found: dict[str, Any]) -> list[str]:
-    """The figures in ten lines."""
+    """The figures in eleven lines."""
     money = "{} {:,}".format
     base, best, channel = found["currency"], found["best_sku"], found["best_channel"]
     models = ", ".join(f"{n} {m}" for m, n in found["models"].items())
@@ -110,6 +114,8 @@ def summary(found: dict[str, Any]) -> list[str]:
         f"  To order        {found['skus_to_order']} SKUs; {found['purchase_orders']} purchase orders drafted",
         f"  Forecasts       {found['forecasts']} SKUs: {models}; weighted pinball loss "
         f"{found['weighted_pinball']:.2f} on the last 13 weeks",
+        f"  Pictures        {found['visual_pictures']} for {found['visual_briefs']} briefs in {found['visual_languages']} "
+        f"languages, by the studio; {found['gallery']}",
         f"  Report          {found['report']} (and executive.xlsx beside it)",
         "  Dagster UI      make up   then open http://127.0.0.1:3000",
     ]

@@ -64,8 +64,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return Demo(home, said.splitlines(), truth)
 
 
-def test_the_demo_says_in_ten_lines_what_it_found(demo: Demo) -> None:
-    assert len(demo.said) == 10
+def test_the_demo_says_in_eleven_lines_what_it_found(demo: Demo) -> None:
+    assert len(demo.said) == 11
     assert demo.said[0] == f"{demo.truth['maison']}, {demo.truth['first_day']} to {UNTIL}"
     ((net, orders),) = demo.rows("SELECT sum(base_net_revenue_minor), sum(orders) FROM {financial_report}")
     assert f"EUR {cents(net):,} in {orders:,} orders" in demo.said[1]

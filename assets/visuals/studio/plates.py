@@ -1,4 +1,4 @@
-"""What stands where a photograph would: a photograph, or else cloth, arches, a horizon or the monogram, drawn from a seed.
+"""What stands where a photograph would: a photograph, or else cloth, pleats, arches, a horizon or the monogram, from a seed.
 
 Belongs here: pictures without words. Does not belong here: showing a product that nobody photographed; none of these claims to.
 """
@@ -14,6 +14,7 @@ from assets.visuals.colour import luminance, mixed
 from assets.visuals.studio.layout import Box, Page
 
 KINDS = ("drape", "arches", "horizon", "monogram")
+"""Those that a seed chooses among; `pleats` and `weave` are drawn where a brief names them."""
 
 
 def plate(
@@ -24,7 +25,14 @@ def plate(
         _photograph(page, box, photo)
         return
     random = Random(seed)
-    draw = {"drape": _drape, "arches": _arches, "horizon": _horizon, "monogram": _monogram}
+    draw = {
+        "drape": _drape,
+        "pleats": _pleats,
+        "weave": _weave,
+        "arches": _arches,
+        "horizon": _horizon,
+        "monogram": _monogram,
+    }
     chosen = kind or KINDS[seed % len(KINDS)]
     draw[chosen](page, box, random, tone or _tone(page))
 
@@ -101,6 +109,61 @@ def _drape(page: Page, box: Box, random: Random, tone: str) -> None:
         page.path(
             f"M{line}L{box.right + 9:.1f} {box.bottom:.1f}L{box.right + 9:.1f} {box.y:.1f}Z", mixed(light, dark, shade)
         )
+
+
+def _pleats(page: Page, box: Box, random: Random, tone: str) -> None:
+    """Silk in knife pleats: each is lit at its edge and falls into the shadow of the next."""
+    palette = page.theme.kit.kit.palette
+    light, dark = mixed(tone, palette.of("background"), 0.5), mixed(tone, palette.of("deep"), 0.62)
+    count, shades, steps = random.randint(13, 18), 26, 20
+    lean, phase = random.uniform(-0.16, 0.16), random.uniform(0, math.tau)
+    widths = [1 + 0.34 * math.sin(math.tau * n / count * 1.3 + phase) for n in range(count)]
+    spread = box.width * 1.4
+    page.rect(box, mixed(light, dark, 0.5))
+
+    def edge(part: float) -> str:
+        points = []
+        for n in range(steps + 1):
+            down = n / steps
+            bend = lean * (down - 0.5) + 0.018 * math.sin(math.tau * (0.55 * down + 0.4 * part) + phase)
+            points.append(
+                f"{box.x - box.width * 0.2 + part * spread + bend * box.width:.1f} {box.y + box.height * down:.1f}"
+            )
+        return "L".join(points)
+
+    begin, total = 0.0, sum(widths)
+    for width in widths:
+        share = width / total
+        for number in range(shades):
+            part = begin + share * number / shades
+            # Bright where the fold turns, then down the side that leans away.
+            fall = (number / (shades - 1)) ** 0.7
+            page.path(
+                f"M{edge(part)}L{box.right + 9:.1f} {box.bottom:.1f}L{box.right + 9:.1f} {box.y:.1f}Z",
+                mixed(light, dark, 0.06 + 0.9 * fall),
+            )
+        begin += share
+
+
+def _weave(page: Page, box: Box, random: Random, tone: str) -> None:
+    """Herringbone, close: two yarns that change their slant from column to column."""
+    palette = page.theme.kit.kit.palette
+    ground, yarn = mixed(tone, palette.of("deep"), 0.3), mixed(tone, palette.of("background"), 0.3)
+    page.rect(box, ground)
+    column = min(box.width, box.height) / random.choice((15, 16, 17))
+    pitch = column / 3.4
+    columns = math.ceil(box.width / column) + 1
+    for number in range(columns):
+        left = box.x + number * column
+        slant = 1 if number % 2 else -1
+        line = []
+        for row in range(-int(column / pitch) - 1, math.ceil(box.height / pitch) + int(column / pitch) + 2):
+            y = box.y + row * pitch
+            line.append(
+                f"M{left + 0.04 * column:.1f} {y:.1f}L{left + 0.96 * column:.1f} {y + slant * column * 0.92:.1f}"
+            )
+        page.path("".join(line), stroke=yarn, line=pitch * 0.46)
+        page.hairline(left, box.y, left, box.bottom, mixed(ground, palette.of("deep"), 0.5), max(1.0, column * 0.035))
 
 
 def _arches(page: Page, box: Box, random: Random, tone: str) -> None:

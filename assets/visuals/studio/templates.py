@@ -87,15 +87,15 @@ def _social(page: Page, wanted: Wanted) -> None:
             floor=u * 2.4,
         ),
         *_ornament(page),
-        Words("body", words.body, theme.text, u * 2.5, theme.muted, gap=u * 3.4, floor=u * 1.5, widest=u * 62),
+        Words("body", words.body, theme.text, u * 2.8, theme.muted, gap=u * 3.4, floor=u * 1.5, widest=u * 62),
     ]
     page.stack(body, items, align=theme.preset.align)
     closing = words.call_to_action or words.caption
     name = "call_to_action" if words.call_to_action else "caption"
-    last = [Words(name, closing, theme.label, u * 1.7, theme.ink, floor=u * 1.1, underlined=bool(words.call_to_action))]
+    last = [Words(name, closing, theme.label, u * 1.9, theme.ink, floor=u * 1.1, underlined=bool(words.call_to_action))]
     if words.call_to_action and words.caption:
-        last.insert(0, Words("caption", words.caption, theme.text, u * 1.7, theme.muted, floor=u * 1.1))
-        last[1] = Words(name, closing, theme.label, u * 1.7, theme.ink, gap=u * 1.6, floor=u * 1.1, underlined=True)
+        last.insert(0, Words("caption", words.caption, theme.text, u * 2.0, theme.muted, floor=u * 1.1))
+        last[1] = Words(name, closing, theme.label, u * 1.9, theme.ink, gap=u * 1.6, floor=u * 1.1, underlined=True)
     page.stack(Box(inner.x, inner.bottom - foot, inner.width, foot), last, align=theme.preset.align, upright="bottom")
 
 
@@ -252,7 +252,8 @@ def _margin(page: Page) -> float:
 def _visual(page: Page, box: Box, wanted: Wanted, tone: str | None = None) -> None:
     page.areas["visual"] = box.bounds
     outline = arch(box) if page.theme.preset.frame == "arch" and box.y > 0 else None
-    page.clipped(box, lambda on, area: plate(on, area, wanted.seed, photo=wanted.photo, tone=tone), outline)
+    kind = "" if wanted.brief.plate == "auto" else wanted.brief.plate
+    page.clipped(box, lambda on, area: plate(on, area, wanted.seed, photo=wanted.photo, tone=tone, kind=kind), outline)
 
 
 def _message(page: Page, words: Texts, measure: float) -> list[Words | Drawn]:
@@ -262,12 +263,12 @@ def _message(page: Page, words: Texts, measure: float) -> list[Words | Drawn]:
         *_eyebrow(page, words.eyebrow),
         Words("headline", words.headline, theme.display, size, theme.ink, gap=u * 2.6, floor=u * 2.2),
         *_ornament(page),
-        Words("body", words.body, theme.text, u * 2.25, theme.muted, gap=u * 2.8, floor=u * 1.4, widest=u * 56),
+        Words("body", words.body, theme.text, u * 2.45, theme.muted, gap=u * 2.8, floor=u * 1.4, widest=u * 56),
         Words(
             "call_to_action",
             words.call_to_action,
             theme.label,
-            u * 1.65,
+            u * 1.8,
             theme.ink,
             gap=u * 3.6,
             floor=u * 1.1,
@@ -286,7 +287,7 @@ def _signed(page: Page, box: Box, items: list[Words | Drawn], wanted: Wanted) ->
     page.stack(Box(box.x, box.y, box.width, box.height - foot - u * 2.4), items, align=theme.preset.align)
 
 
-def _eyebrow(page: Page, text: str, size: float = 1.65) -> list[Words]:
+def _eyebrow(page: Page, text: str, size: float = 1.8) -> list[Words]:
     u, theme = page.unit, page.theme
     colour = theme.accent if contrast(theme.accent, theme.ground) >= 4.5 else theme.muted
     return [Words("eyebrow", text, theme.label, u * size, colour, floor=u * 1.1)]

@@ -25,6 +25,7 @@ _AFTER = "-‐–—/"
 _NOT_FIRST = "、。，．,.・：；:;？！?!）」』】〉》〕］｝)]}ーゝゞ々〜…‥’”％ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
 _NOT_LAST = "（「『【〈《〔［｛([{‘“¥￥$€£"
 _HYPHEN_COST = 0.4
+_LITTLE_WORD, _LITTLE_WORD_COST = 3, 0.1
 _DICTIONARIES = {"en": "en_GB", "de": "de_DE", "pt": "pt_PT"}
 
 
@@ -249,8 +250,14 @@ def _parts_cjk(before: str, after: str) -> bool:
 
 
 def _awkward(text: str, place: int) -> float:
-    """What a break costs in a script without spaces: nothing after a comma, much before a particle."""
+    """What a break costs: some after a little word, which belongs to the next one.
+
+    In a script without spaces nothing after a comma, much before a particle.
+    """
     before, after = text[place - 1 : place], text[place : place + 1]
+    if before == " ":
+        word = text[:place].split()[-1] if text[:place].split() else ""
+        return _LITTLE_WORD_COST if word.isalpha() and len(word) <= _LITTLE_WORD else 0.0
     if not (before and after and _is_cjk(before) and _is_cjk(after)) or before in "、。，．！？・」":
         return 0.0
     return 0.5 if "\u3041" <= after <= "\u309f" else 0.12

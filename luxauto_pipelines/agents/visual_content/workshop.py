@@ -60,19 +60,14 @@ def brand_kit(settings: "Settings") -> tuple["LoadedKit", tuple[str, ...]]:
 
     Raises InvalidBrandKit.
     """
-    from assets.visuals.brand_files import find_kit, kit_folder
-    from assets.visuals.brand_kit import FILE_NAME, read_kit
-    from assets.visuals.starter_kit import starter_logo, starter_text
-    from resources.files import write_file
+    from assets.visuals.brand_files import find_kit, kit_folder, write_starter_kit
+    from assets.visuals.brand_kit import FILE_NAME
 
     found = find_kit(settings)
     if found is not None:
         return found, ()
-    folder, name = kit_folder(settings), settings.current.name
-    write_file(folder / "logo.svg", starter_logo(name).encode())
-    file = write_file(folder / FILE_NAME, starter_text(name).encode())
-    note = f"there was no brand kit: a first one was written to {file.name}, as by `luxauto brand init`. Make it yours"
-    return read_kit(file), (note,)
+    note = f"there was no brand kit: a first one was written to {FILE_NAME}, as by `luxauto brand init`. Make it yours"
+    return write_starter_kit(kit_folder(settings), settings.current.name), (note,)
 
 
 def _environment(settings: "Settings") -> tuple[Any, ...]:
