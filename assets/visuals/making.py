@@ -490,6 +490,7 @@ def _row(
         "quality": order.quality,
         "layout": order.layout.hash if order.layout else None,
         "markup": markup,
+        "told": {name: take.image.details[name] for name in ("alt", "title") if name in take.image.details},
         "signed": final is not take.content,
         "status": report.status,
         "notes": list(take.notes),
@@ -585,6 +586,10 @@ def _tried(take: _Take, chosen: bool) -> dict[str, Any]:
 
 
 def _nothing(work: _Work, seconds: float) -> Made:
+    if not work.outcomes:
+        return Made(
+            "failed", work.order.request_id, error="it is not wanted any more: nobody was asked", code="cancelled"
+        )
     outcome = work.outcomes[-1]
     return Made(
         "blocked" if outcome.state == "blocked" else "failed",

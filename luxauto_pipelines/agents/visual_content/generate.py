@@ -36,6 +36,7 @@ AT_ONCE = 4
 """Requests of a batch that are worked on at the same time."""
 _MOST_IN_A_BATCH = 100
 _BUDGET, _DELETED = "budget", "deleted"
+_DAY = 86_400.0
 
 
 def generate(call: Call, wanted: Generation) -> dict[str, Any]:
@@ -156,6 +157,7 @@ def picture_view(picture: Picture) -> dict[str, Any]:
         "height": picture.height,
         "seed": picture.seed,
         "cost": picture.cost_micros / MICROS,
+        "alt": picture.details.get("told", {}).get("alt"),
         "why": [check["message"] for check in picture.checks if check["status"] in ("failed", "warned")],
     }
 
@@ -312,7 +314,9 @@ def _refuse(made: Made) -> None:
         where = {"input": "what was asked for", "output": "what came of it"}.get(stage or "", "it")
         raise PictureBlocked(f"a filter refused {where}{named}: {made.error}. Write it otherwise", stage, categories)
     if made.code == _BUDGET:
-        raise BudgetReached(_why_nobody(made), _until_midnight())
+        why = _why_nobody(made)
+        # A campaign's budget is for as long as it runs: by tomorrow somebody may have raised it.
+        raise BudgetReached(why, _DAY if "budget of the campaign" in why else _until_midnight())
     if made.code == _DELETED:
         raise AgentError(str(made.error))
     raise NoProvider(_why_nobody(made), made.candidates, made.attempts)

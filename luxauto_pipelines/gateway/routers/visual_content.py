@@ -30,6 +30,7 @@ from luxauto_pipelines.agents.visual_content.parameters import Batch, Generation
 from luxauto_pipelines.gateway.agent_calls import call_of
 from luxauto_pipelines.gateway.caching import etag_json, matches
 from luxauto_pipelines.gateway.dependencies import Books, Budget, Caller, EffectKey, Spend, requires
+from luxauto_pipelines.gateway.lineage import lineage
 from luxauto_pipelines.gateway.pagination import Cursor, PageSize, read_cursor, write_cursor
 from luxauto_pipelines.gateway.problems import RETRY_SECONDS, Problem
 from luxauto_pipelines.gateway.routing import router as make_router
@@ -172,6 +173,8 @@ def _paid(method: str, call: Call, wanted: Generation | Batch, budget: Budget) -
     with budget.reserve(expected) as reservation:
         found = _do(method, call, wanted)
         reservation.settle(Decimal(str(found["spent"])))
+    if not found.get("replayed"):
+        lineage.report(generated_visuals=len(found["images"]))
     return found
 
 

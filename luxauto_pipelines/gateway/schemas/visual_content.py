@@ -42,6 +42,7 @@ class PictureView(BaseModel):
     height: int
     seed: int | None
     cost: float = Field(description="US dollars.")
+    alt: str | None = Field(None, description="What it shows, in the words of who made it.")
     why: list[str]
 
 

@@ -365,6 +365,12 @@ def test_an_order_is_taken_back_with_its_bytes_and_again_without_harm(books: Bra
     assert len(painter.asked) == 2
 
 
+def test_an_order_that_is_not_wanted_any_more_asks_nobody(books: BrandStore, loaded: LoadedKit) -> None:
+    painter = Painter()
+    made = make(maker_with(books, loaded, painter), ORDER, lambda: True)
+    assert (made.state, made.code, painter.asked) == ("failed", "cancelled", [])
+
+
 def test_the_number_of_rerolls_is_a_setting_that_is_checked(
     books: BrandStore, loaded: LoadedKit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from assets.visuals.provenance import verify
 from luxauto_pipelines.agents.visual_content.generate import IMAGES
 from luxauto_pipelines.gateway.routers import visual_content
 from resources.images.policy import FILE_NAME as POLICY
 from resources.store import pictures
 from tests.luxauto_pipelines.gateway.conftest import Peer, rows, until
+from tests.peers.anthropic_peer import KEY as ANTHROPIC_KEY
+from tests.peers.anthropic_peer import AnthropicPeer
 from tests.peers.openai_peer import KEY, OpenAIPeer
 from tests.peers.vendor import Fault
 
@@ -42,6 +45,16 @@ def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIPeer]:
     with OpenAIPeer() as peer:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         monkeypatch.setenv("OPENAI_BASE_URL", peer.base_url)
+        monkeypatch.setenv("LUXAUTO_PICTURE_REROLLS", "0")
+        yield peer
+
+
+@pytest.fixture
+def claude(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicPeer]:
+    """Anthropic, with a key for it."""
+    with AnthropicPeer() as peer:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", ANTHROPIC_KEY)
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", peer.url)
         monkeypatch.setenv("LUXAUTO_PICTURE_REROLLS", "0")
         yield peer
 
@@ -172,6 +185,22 @@ def test_the_studio_answers_a_banner_and_says_what_it_does_not_do(development: P
     own = development.post(GENERATE, json={**BANNER, "texts": TEXTS, "format": "webp"}).json()
     assert get(development, own["images"][0]).headers["content-type"] == "image/webp"
     assert not any("brand's own" in note for note in own["notes"])
+
+
+def test_a_mock_up_that_claude_wrote_is_drawn_here_one_call_a_variation(
+    development: Peer, claude: AnthropicPeer
+) -> None:
+    wanted = {"prompt": "a lookbook page", "content_type": "design_mockup", "provider": "claude_artifacts"}
+    body = development.post(GENERATE, json={**wanted, "variations": 2, "width": 800, "height": 600}).json()
+    assert (body["success"], body["provider"], claude.paid_calls()) == (True, "claude_artifacts", 2), body
+    assert all(picture["alt"] for picture in body["pictures"])
+    shown = get(development, body["images"][0])
+    assert Image.open(io.BytesIO(shown.content)).size == (800, 600)
+    found = verify(shown.content)
+    assert (found.is_intact, found.source) == (True, "trainedAlgorithmicMedia")
+    claude.queue("refusal")
+    refused = development.post(GENERATE, json={**wanted, "prompt": "something else"})
+    assert (refused.status_code, refused.json()["title"]) == (422, "Blocked by a filter")
 
 
 def test_a_batch_ends_item_by_item(development: Peer, openai: OpenAIPeer) -> None:
