@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,8 @@ SentField = Literal[
 _SQUARE = 1024**2
 _PROMPT_OVERHEAD = 64
 """Tokens that a vendor may add around a prompt."""
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}\b")
+_MOST_COLOURS = 10
 _ASPECT_TOLERANCE = 0.05
 """Vendors round the sides of a ratio to what their models make."""
 
@@ -128,7 +131,7 @@ def ask(model: Model, request: ImageRequest, end_user: str | None = None) -> Ask
         extra["seed"] = request.seed
     if "negative_prompt" in way.sends and request.negative:
         extra["negative_prompt"] = request.negative
-    if way.palette and (colours := request.options.get("palette")):
+    if way.palette and (colours := _palette(request)):
         extra["controls"] = {"colors": [{"rgb": _rgb(colour)} for colour in colours]}
     return Asked(body, extra, references, size, notes)
 
@@ -278,6 +281,14 @@ def _reference(model: Model, place: int, content: bytes) -> tuple[str, bytes, st
         )
     media_type = FORMATS[kind]
     return f"reference-{place + 1}.{media_type.rpartition('/')[2]}", content, media_type
+
+
+def _palette(request: ImageRequest) -> Sequence[str]:
+    """The colours given, or else those that the prompt names as #rrggbb, as a brand's kit does."""
+    given = request.options.get("palette")
+    if given is not None:
+        return list(given)
+    return list(dict.fromkeys(_COLOUR.findall(request.prompt)))[:_MOST_COLOURS]
 
 
 def _rgb(colour: object) -> list[int]:

@@ -89,7 +89,7 @@ def from_answer(status: int, body: object, headers: Mapping[str, str], name: str
         return Blocked(what, code, str(stage), named)
     if status == 402 or {code, said.kind} & NO_CREDIT_CODES:
         return SwitchedOff(f"{what}. Add credit or raise the limit in the provider's account", code)
-    if status in (401, 403, 404, 410) or code in CHANGE_NEEDED_CODES:
+    if status < 400 or status in (401, 403, 404, 410) or code in CHANGE_NEEDED_CODES:
         return SwitchedOff(f"{what}. Check the key, the address and the model in the registry", code)
     if status == 429:
         return Throttled(what, code, retry_after(headers))

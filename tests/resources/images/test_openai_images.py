@@ -490,6 +490,12 @@ def test_recrafts_vectors_come_as_svg_with_the_palette_that_was_asked(peer: Open
     assert made.cost == peer.billed == provider(peer, RECRAFT).estimate(wish) == 160_000
 
 
+def test_recraft_keeps_to_the_colours_that_the_prompt_names(peer: OpenAIPeer):
+    prompt = "a monogram. Keep to this palette: ink #1B1A17, accent #b08d57, ink again #1B1A17."
+    provider(peer, RECRAFT).generate(ImageRequest(prompt), "k")
+    assert peer.bodies()[0]["controls"] == {"colors": [{"rgb": [27, 26, 23]}, {"rgb": [176, 141, 87]}]}
+
+
 @pytest.mark.parametrize(
     ("form", "model", "cost"), [("png", "recraftv4_pro", 250_000), ("svg", "recraftv4_pro_vector", 300_000)]
 )
