@@ -250,7 +250,7 @@ class _Course(Generic[T]):
         self._save = save
         self._is_cancelled = is_cancelled
         self.run: Run[T] = Run()
-        self._waits = 0
+        self._waited = 0.0
         lost = {row.model: row.id for row in job.earlier if row.state == "uncertain"}
         self._lost = sum(row.state == "uncertain" for row in job.earlier)
         # Who knows keys finds its job again: that call is taken up, rather than another one made.
@@ -267,9 +267,10 @@ class _Course(Generic[T]):
 
     def may_go_on(self) -> bool:
         """Whether another call may be made; the run's code says why not."""
+        policy = self._tools.policy
         if self._is_cancelled():
             self.run.code = "cancelled"
-        elif max(len(self.run.attempts), self._waits) >= self._tools.policy.attempts:
+        elif len(self.run.attempts) >= policy.attempts or self._waited > policy.attempts * policy.wait_seconds:
             self.run.code = "attempts"
         elif self._lost >= MOST_UNCERTAIN and not self._is_taken_up_next():
             self.run.code = "uncertain"
@@ -285,7 +286,6 @@ class _Course(Generic[T]):
             return None
         model = min(self._waiting, key=lambda model: self._waiting[model][1])
         one, until = self._waiting.pop(model)
-        self._waits += 1
         left = (until - self._tools.clock.now()).total_seconds()
         if left > self._tools.policy.wait_seconds:
             self.run.rejected[model] = f"asked to be left alone for {left:.0f} s, longer than is waited for"
@@ -296,6 +296,7 @@ class _Course(Generic[T]):
             if self._is_cancelled():
                 self.run.code = "cancelled"
                 return None
+            self._waited += min(left, _SLICE)
             self._tools.clock.sleep(min(left, _SLICE))
         return one
 
@@ -318,7 +319,6 @@ class _Course(Generic[T]):
             number = self._again.get(one.model.id) or self._reserved(one)
         except BudgetReached as error:
             self.run.rejected[one.model.id] = str(error)
-            self.run.code = "budget" if not self.run.attempts else self.run.code
             return
         self._call(one, number)
 
@@ -357,8 +357,9 @@ class _Course(Generic[T]):
     def _failed(self, one: Ranked, number: int, error: ImageError, seconds: float) -> None:
         """Settle the call, tell the breaker, and see to who is next."""
         tools, name, how = self._tools, breaker_name(one.model), _how(error)
-        cost = error.cost if isinstance(error, Poisoned) else 0
-        state = {"uncertain": "uncertain", "poisoned": "settled"}.get(how, "released")
+        # Some bill what they refuse, and say so.
+        cost = getattr(error, "cost", 0)
+        state = "uncertain" if how == "uncertain" else "settled" if cost or how == "poisoned" else "released"
         stage, categories = (error.stage, error.categories) if isinstance(error, Blocked) else (None, ())
         told = {"stage": stage, "categories": list(categories)} if stage else {}
         # What an earlier call had begun is not undone by a later one that learnt nothing of it.
@@ -380,6 +381,9 @@ class _Course(Generic[T]):
             self.run.code = "uncertain"
         elif isinstance(error, Cancelled):
             self.run.code = "cancelled"
+        if how in ("unavailable", "uncertain", "switched_off", "throttled"):
+            # What ails one model of a provider mostly ails the others, too: elsewhere is better than there again.
+            self._queue.sort(key=lambda other: other.model.provider == one.model.provider)
         self._tell(one, how, error.code, str(error), counted, seconds, stage, tuple(categories))
 
     def _reserved(self, one: Ranked) -> int:

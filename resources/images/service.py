@@ -176,14 +176,16 @@ class ImageService:
         return replace(_of_cache(cached, ranked), joined=True) if cached else None
 
     def _remembered(self, wanted: Wanted, ranked: Sequence[Ranked]) -> Outcome | None:
-        """What the cache has of the best candidate, or of a better one that cannot be asked now."""
+        """What the cache has of the best candidate, of a better one that cannot be asked now, or of one so near to it that a
+        queue alone may have had it chosen."""
         if wanted.fresh:
             return None
-        for one in sorted((one for one in ranked if one.able), key=lambda one: -one.calm):
+        weights = self._policy.weights
+        best = max((one.calm for one in ranked if one.is_open), default=0.0)
+        near = best - weights.queue / weights.total / 2
+        for one in sorted((one for one in ranked if one.able and one.calm >= near), key=lambda one: -one.calm):
             if cached := self._cache.look(_content_key(wanted, one)):
                 return _of_cache(cached, ranked)
-            if one.is_open:
-                break
         return None
 
     def _asked(self, wanted: Wanted, ranked: Sequence[Ranked], wish: str, is_cancelled: Callable[[], bool]) -> Outcome:
@@ -300,8 +302,7 @@ def _outcome(run: Run[Cached], ranked: Sequence[Ranked], cost: int) -> Outcome:
     if run.blocked is not None:
         return replace(_blocked(attempts[-1], candidates, cost, ()), attempts=attempts)
     code = run.code
-    able = [one for one in candidates if one.rejected is None or "budget" in one.rejected]
-    if code == "no_candidate" and able and not attempts and all(one.rejected for one in able):
+    if code == "no_candidate" and any(one.score is not None and "budget" in (one.rejected or "") for one in candidates):
         code = "budget"
     error = _why(code, candidates, attempts)
     return Outcome("failed", cost=cost, candidates=candidates, attempts=attempts, error=error, code=code)

@@ -12,6 +12,7 @@ from resources.images.policy import ImagePolicy
 from resources.images.protocol import Generated, Image, ImageRequest
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import run
+from resources.store.image_calls import Call, Ended, begin_call, end_call
 from resources.store.pictures import Picture, delete_pictures, keep_pictures
 from tests.resources.channels.tools import JumpingClock
 from tests.resources.images.scripted import Scripted, model, service, wanted
@@ -213,6 +214,20 @@ def test_the_best_candidates_picture_is_used_though_it_cannot_be_asked_now(
     assert asked.make(wanted("a belt", key="k3")).model == "two"
     one.reason = None
     assert asked.make(wanted("a belt", key="k4")).model == "one", "a lesser one's picture is not used in its place"
+
+
+def test_the_picture_of_one_that_a_queue_alone_had_chosen_is_used_when_the_queue_is_gone(
+    books: BrandStore, clock: JumpingClock
+) -> None:
+    one, two = Scripted("one"), Scripted("two")
+    asked = service(books, [one, two], [model("one", 0.9, parallel=1), model("two", 0.88)], clock)
+    with books.write() as (connection, brand):
+        number = begin_call(connection, brand, Call("o", "one", "one", "c", 0, clock.now().date(), clock.now()))
+    assert asked.make(wanted(key="k1")).model == "two"
+    with books.write() as (connection, brand):
+        end_call(connection, brand, number, Ended("released", "refused", 0), clock.now())
+    assert asked.candidates(wanted())[0].model == "one"
+    assert asked.make(wanted(key="k2")).cached and not one.calls
 
 
 def test_a_lesser_candidates_picture_is_used_when_the_better_one_fails(books: BrandStore, clock: JumpingClock) -> None:

@@ -237,6 +237,23 @@ def test_one_lost_answer_is_made_good_by_another_provider(books: BrandStore, clo
     assert len(one.calls) == 1
 
 
+def test_elsewhere_is_another_provider_rather_than_another_model_of_the_same(
+    books: BrandStore, clock: JumpingClock
+) -> None:
+    models = [model("one", 0.9, provider="vendor"), model("other", 0.85, provider="vendor"), model("two", 0.3)]
+    providers = [Scripted("one", [Uncertain("reset")]), Scripted("other"), Scripted("two")]
+    outcome = service(books, providers, models, clock).make(wanted())
+    assert [(a.model, a.outcome) for a in outcome.attempts] == [("one", "uncertain"), ("two", "made")]
+
+
+def test_a_filter_that_bills_what_it_refuses_is_paid(books: BrandStore, clock: JumpingClock) -> None:
+    refusal = Blocked("it refused", "refusal", "output")
+    refusal.__dict__["cost"] = 1_200
+    outcome = service(books, [Scripted("one", [refusal])], clock=clock).make(wanted())
+    assert (outcome.state, outcome.cost, spent(books, clock)) == ("blocked", 1_200, 1_200)
+    assert [(row.state, row.outcome) for row in ledger(books)] == [("settled", "blocked")]
+
+
 def test_a_lost_answer_with_nobody_else_to_ask_is_not_asked_for_again_under_the_same_key(
     books: BrandStore, clock: JumpingClock
 ) -> None:
