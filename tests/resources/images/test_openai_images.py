@@ -4,6 +4,8 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -465,6 +467,17 @@ def test_faults_at_a_rate_befall_about_that_many_and_the_bill_is_still_whole(pee
     assert 15 <= len(seen) <= 45
     assert peer.paid_calls() == 60
     assert paid == peer.billed
+
+
+def test_threads_share_a_provider_and_every_call_is_billed_once(peer: OpenAIPeer):
+    maker = provider(peer)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(
+            pool.map(lambda place: maker.generate(replace(WISH, prompt=f"look {place}"), f"k{place}"), range(24))
+        )
+    assert len({one.images[0].content for one in made}) == 24
+    assert sum(one.cost for one in made) == peer.billed
+    assert peer.paid_calls() == 24
 
 
 # Recraft, in the same shape
