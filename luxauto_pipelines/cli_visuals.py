@@ -119,7 +119,7 @@ def providers(
 ) -> None:
     """Who would make a picture, why the others would not, what each costs, and when it ends. Asks nobody."""
     from assets.visuals.brand_kit import read_kit
-    from luxauto_pipelines.providers_shown import candidates_for
+    from luxauto_pipelines.providers_shown import candidates_for, sentence_of
 
     if provider != AUTO:
         _refuse_unknown(provider)
@@ -138,7 +138,7 @@ def providers(
                 row["score"],
                 " ".join(f"{name} {value:g}" for name, value in row["parts"].items()),
                 row["price"],
-                "; ".join(part for part in (row["outcome"], row["note"], row["lifecycle"]) if part),
+                sentence_of(row),
             ]
             for row in one["candidates"]
         ]

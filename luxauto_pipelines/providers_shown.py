@@ -3,6 +3,7 @@
 Belongs here: joining what the choice says with what the registry says. Does not belong here: choosing (`resources/images`).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,3 +93,10 @@ def _row(one: "Candidate", registry: Registry, today: date, quality: Quality, *,
         "note": one.note,
         "lifecycle": lifecycle_of(model, today) if model else None,
     }
+
+
+def sentence_of(row: Mapping[str, Any]) -> str:
+    """A row's outcome in a table: why not, or what its score comes from; and its end, where that is not the reason."""
+    known = row["rejected"] or ""
+    lifecycle = row["lifecycle"] if "retired" not in known else None
+    return "; ".join(part for part in (row["outcome"], None if known else row["note"], lifecycle) if part)

@@ -17,10 +17,10 @@ _PIXELS = 1024 * 1024
 
 
 def each_usd(model: Model, quality: Quality, pixels: int = _PIXELS) -> float | None:
-    """US dollars of a picture; None where it is not sold in that quality."""
+    """US dollars of a picture, or of a job where several are paid together; None where it is not sold in that quality."""
     price, share = model.price, max(pixels / _PIXELS, 1.0)
     if isinstance(price, PerImage):
-        return price.usd[quality] * price.images_per_job if quality in price.usd else None
+        return price.usd.get(quality)
     if isinstance(price, PerToken):
         return price.tokens[quality] * max(price.image_out, price.text_out) / 1_000_000 * share
     if isinstance(price, Gpu):
