@@ -10,6 +10,7 @@ dies after a provider was paid finds its pictures again when the order is repeat
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 SOFTWARE = "luxauto pictures 1"
 REROLLS = "LUXAUTO_PICTURE_REROLLS"
+NUDITY = "LUXAUTO_NUDITY_CHECKER"
+"""Names a function, `module:function`, from a picture's bytes to 0 (none) to 1."""
 _MOST_REROLLS = 5
 _SEEDS = 2**31
 _DELETED = "its pictures were deleted; order them under another key"
@@ -140,7 +143,14 @@ def open_maker(
     service = images or open_images(books, {**providers_here(loaded), **(given or {})})
     credentials = credentials_of(books.settings, loaded.kit.name) if signed else None
     return Maker(
-        books, loaded, service, open_picture_store(books.settings), credentials, _rerolls(), find_text_reader, nudity
+        books,
+        loaded,
+        service,
+        open_picture_store(books.settings),
+        credentials,
+        _rerolls(),
+        find_text_reader,
+        nudity or _nudity(),
     )
 
 
@@ -609,6 +619,18 @@ def _nothing(work: _Work, seconds: float) -> Made:
 
 def _plain(one: Any) -> dict[str, Any]:
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(one).items()}
+
+
+def _nudity() -> NudityScorer | None:
+    module, _, name = os.environ.get(NUDITY, "").partition(":")
+    if not module:
+        return None
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise VisualsError(
+            f"{NUDITY}={module}:{name}: there is no such function ({error}): correct or unset it"
+        ) from error
 
 
 def _rerolls() -> int:

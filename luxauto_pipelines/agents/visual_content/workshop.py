@@ -71,7 +71,7 @@ def brand_kit(settings: "Settings") -> tuple["LoadedKit", tuple[str, ...]]:
 
 
 def _environment(settings: "Settings") -> tuple[Any, ...]:
-    from assets.visuals.making import REROLLS
+    from assets.visuals.making import NUDITY, REROLLS
     from resources.images.policy import FILE_NAME
     from resources.images.registry import OVERRIDES, read_registry
 
@@ -79,4 +79,4 @@ def _environment(settings: "Settings") -> tuple[Any, ...]:
     models = read_registry(settings.home).models
     names = {name for model in models for name in (model.key_variable, model.url_variable) if name}
     written = [(file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files]
-    return *written, *(os.environ.get(name) for name in (REROLLS, *sorted(names)))
+    return *written, *(os.environ.get(name) for name in (REROLLS, NUDITY, *sorted(names)))

@@ -81,6 +81,11 @@ class Painter:
         return Image(content, "image/png", width, height, seed)
 
 
+def finds_much(content: bytes) -> float:
+    """A checker of nudity that sees it everywhere."""
+    return 0.9 if content else 0.0
+
+
 def register(home: Path, **changes: Any) -> None:
     """Put the painter into the installation's registry."""
     home.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from assets.visuals.brand_credentials import anchors_of
 from assets.visuals.brand_kit import LoadedKit
 from assets.visuals.briefs import Brief, Product
 from assets.visuals.errors import VisualsError
-from assets.visuals.making import REROLLS, Maker, delete, make, open_maker
+from assets.visuals.making import NUDITY, REROLLS, Maker, delete, make, open_maker
 from assets.visuals.orders import Order
 from assets.visuals.prompts import ForbiddenWords
 from assets.visuals.provenance import new_credentials, sign, verify
@@ -369,6 +369,18 @@ def test_an_order_that_is_not_wanted_any_more_asks_nobody(books: BrandStore, loa
     painter = Painter()
     made = make(maker_with(books, loaded, painter), ORDER, lambda: True)
     assert (made.state, made.code, painter.asked) == ("failed", "cancelled", [])
+
+
+def test_a_checker_of_nudity_that_an_installation_names_is_asked(
+    books: BrandStore, loaded: LoadedKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NUDITY, "tests.assets.visuals.painter:finds_much")
+    [picture] = make(maker_with(books, loaded, Painter()), replace(ORDER, rerolls=0)).pictures
+    assert picture.state == "needs_review"
+    assert next(check["status"] for check in picture.checks if check["name"] == "nudity") == "failed"
+    monkeypatch.setenv(NUDITY, "tests.assets.visuals.painter:nobody")
+    with pytest.raises(VisualsError, match=NUDITY):
+        maker_with(books, loaded, Painter())
 
 
 def test_the_number_of_rerolls_is_a_setting_that_is_checked(
