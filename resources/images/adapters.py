@@ -24,15 +24,16 @@ RASTERISE = "rasterise"
 
 @dataclass(frozen=True)
 class NotOpened:
-    """A provider that cannot be asked, and why."""
+    """A provider that cannot be asked, and why. `behind` still tells what it would cost."""
 
     reason: str
+    behind: ImageProvider | None = None
 
     def unavailable(self) -> str | None:
         return self.reason
 
     def estimate(self, request: ImageRequest) -> int:
-        return 0
+        return self.behind.estimate(request) if self.behind else 0
 
     def generate(self, request: ImageRequest, key: str, is_cancelled: Callable[[], bool] = lambda: False) -> Generated:
         raise SwitchedOff(self.reason, "unavailable")
@@ -89,15 +90,16 @@ def _opened(model: Model, environment: Mapping[str, str], given: Mapping[str, An
         return NotOpened(
             f"its adapter {model.adapter!r} is not known; correct it in image_models.yaml to one of {known}"
         )
-    url, key = address_of(model, environment), key_of(model, environment)
+    url, key, why = address_of(model, environment), key_of(model, environment), None
     if url is None and model.adapter != _STUDIO:
-        return NotOpened(f"has no address: set {model.url_variable or 'its url in image_models.yaml'}")
-    if key is None and not model.key_optional and model.adapter != _STUDIO:
-        return NotOpened(f"has no key: set {model.key_variable or 'its key_variable in image_models.yaml'}")
+        why = f"has no address: set {model.url_variable or 'its url in image_models.yaml'}"
+    elif key is None and not model.key_optional and model.adapter != _STUDIO:
+        why = f"has no key: set {model.key_variable or 'its key_variable in image_models.yaml'}"
     try:
-        return open_it(model, url, key, given)
+        provider = open_it(model, url, key, given)
     except (ImportError, ValueError) as error:
-        return NotOpened(f"cannot be opened: {error}")
+        return NotOpened(why or f"cannot be opened: {error}")
+    return NotOpened(why, provider) if why else provider
 
 
 def _openai(model: Model, url: str | None, key: str | None, given: Mapping[str, Any]) -> ImageProvider:

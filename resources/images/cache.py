@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 IN_USE = timedelta(seconds=60)
 """What was used so shortly before is not evicted: whoever took it may be at work with its bytes."""
 UNCLAIMED = timedelta(days=7)
+TIDIED_EVERY = timedelta(days=1)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -187,6 +188,12 @@ class ContentCache:
             return len(unclaimed)
 
         return self._write(step) if old else 0
+
+    def tidy_if_due(self) -> None:
+        """`tidy`, once a day, by whichever process comes first: all files are listed for it."""
+        now = self._clock.now()
+        if self._write(lambda connection, brand: rows.take_turn(connection, brand, "tidied", now, TIDIED_EVERY)):
+            self.tidy()
 
     def block(self, request: ImageRequest, model: Model, error: Blocked) -> None:
         """Remember that a filter refused it, so that nobody else is asked the same."""

@@ -25,7 +25,6 @@ from resources.store.brand_store import BrandStore
 from resources.store.image_calls import MADE, CallRow, calls_of
 
 _SWEPT_EVERY_SECONDS = 300.0
-_TIDIED_EVERY_SECONDS = 86_400.0
 _REASONS = 4
 _REPLAYED = "this key brought it before: nothing was asked again"
 
@@ -104,7 +103,7 @@ class ImageService:
         breaker = StoreBreaker(books, self._clock, policy.breaker_failures, policy.breaker_seconds)
         self._standings = Standings(books, registry, providers, switches, self._clock, policy)
         self._failover = Failover(providers, self._budgets, breaker, switches, self._clock, policy)
-        self._swept = self._tidied = float("-inf")
+        self._swept = float("-inf")
 
     def make(self, wanted: Wanted, is_cancelled: Callable[[], bool] = lambda: False) -> Outcome:
         """Have pictures made, or find those that were. What providers do wrong is an outcome, too.
@@ -268,9 +267,7 @@ class ImageService:
         if now - self._swept > _SWEPT_EVERY_SECONDS:
             self._swept = now
             self._budgets.sweep()
-        if now - self._tidied > _TIDIED_EVERY_SECONDS:
-            self._tidied = now
-            self._cache.tidy()
+            self._cache.tidy_if_due()
 
 
 def _wish(wanted: Wanted) -> str:

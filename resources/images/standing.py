@@ -91,9 +91,7 @@ class Standings:
             provider = self._providers.get(model.id)
             if provider is None:
                 return replace(known, estimate=0, unavailable="nobody opened it")
-            if reason := provider.unavailable():
-                return replace(known, estimate=0, unavailable=reason)
-            return replace(known, estimate=_estimated(provider, model, request))
+            return replace(known, estimate=_estimated(provider, model, request), unavailable=provider.unavailable())
 
         return standing
 

@@ -112,6 +112,22 @@ def count(connection: "Connection", brand: int, name: str, now: datetime, by: in
     run(connection, statement, {"brand": brand, "key": f"count:{name}", "nothing": {}, "by": by, "now": now})
 
 
+def take_turn(connection: "Connection", brand: int, name: str, now: datetime, every: timedelta) -> bool:
+    """Whether something that is done every so often is due; then it is the caller's to do. The first time it is not."""
+    values = {"brand": brand, "key": f"count:{name}", "now": now, "before": now - every, "nothing": {}}
+    insertion = """
+        INSERT INTO image_cache (brand_id, content_key, provider, model, entry, bytes, hits, created_at, used_at)
+        VALUES (:brand, :key, '', '', :nothing, 0, 0, :now, :now) ON CONFLICT (brand_id, content_key) DO NOTHING
+    """
+    if run(connection, insertion, {n: v for n, v in values.items() if n != "before"}).rowcount:
+        return False
+    statement = """
+        UPDATE image_cache SET hits = hits + 1, used_at = :now
+        WHERE brand_id = :brand AND content_key = :key AND used_at < :before
+    """
+    return run(connection, statement, {n: v for n, v in values.items() if n != "nothing"}).rowcount == 1
+
+
 def counts(connection: "Connection", brand: int) -> dict[str, int]:
     """All COUNTERS."""
     query = "SELECT content_key, hits FROM image_cache WHERE brand_id = :brand AND content_key LIKE 'count:%'"

@@ -1,7 +1,9 @@
 """Pictures are remembered by all that decides what they look like, within a limit, and never taken from who uses them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from resources.images.policy import ImagePolicy
 from resources.images.protocol import Generated, Image, ImageRequest
 from resources.store.brand_store import BrandStore
 from resources.store.bulk import run
+from resources.store.image_cache import needed_sums
 from resources.store.image_calls import Call, Ended, begin_call, end_call
 from resources.store.pictures import Picture, delete_pictures, keep_pictures
 from tests.resources.channels.tools import JumpingClock
@@ -153,6 +156,27 @@ def test_bytes_that_a_delivered_picture_or_another_entry_uses_stay_until_it_does
     assert list(shelf.sums()) == []
 
 
+def test_whatever_is_kept_and_evicted_at_once_every_entry_has_its_bytes_and_all_bytes_an_entry(
+    books: BrandStore, shelf: PictureStore, clock: JumpingClock
+) -> None:
+    cache = ContentCache(books, shelf, clock, ImagePolicy(cache_megabytes=0.001))
+    contents = [bytes([number]) * 300 for number in range(4)]
+
+    def work(thread: int) -> None:
+        dice = Random(thread)
+        for number in range(25):
+            keep(cache, f"{thread}-{number % 5}", dice.choice(contents))
+            clock.sleep(dice.choice([1.0, 61.0]))
+            cache.look(f"{dice.randrange(4)}-{dice.randrange(5)}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    with books.read() as (connection, brand):
+        needed = needed_sums(connection, brand)
+    assert needed == {sha256 for sha256, _ in shelf.sums()}
+    assert cache.statistics().evicted > 10
+
+
 def test_an_entry_whose_bytes_are_gone_or_damaged_is_a_miss_and_is_forgotten(
     books: BrandStore, shelf: PictureStore, clock: JumpingClock
 ) -> None:
@@ -178,6 +202,20 @@ def test_bytes_of_a_process_that_was_killed_before_it_wrote_them_down_go_after_a
     late.sleep(8 * 86_400)
     assert ContentCache(books, shelf, late, ImagePolicy()).tidy() == 1
     assert [sha256 for sha256, _ in shelf.sums()] == [needed]
+
+
+def test_all_files_are_listed_once_a_day_by_one_of_all_processes(books: BrandStore, shelf: PictureStore) -> None:
+    shelf.put(b"nobody's")
+    clock = JumpingClock(next(shelf.sums())[1])
+    caches = [ContentCache(books, shelf, clock, ImagePolicy()) for _ in range(3)]
+    caches[0].tidy_if_due()
+    clock.sleep(8 * 86_400)
+    caches[1].tidy_if_due()
+    assert list(shelf.sums()) == []
+    shelf.put(b"nobody's")
+    clock.sleep(3600)
+    caches[2].tidy_if_due()
+    assert len(list(shelf.sums())) == 1
 
 
 def test_an_identical_request_is_answered_from_the_cache_and_costs_nothing(

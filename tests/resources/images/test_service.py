@@ -18,6 +18,7 @@ from resources.store.brand_store import BrandStore
 from resources.store.bulk import run
 from resources.store.image_calls import Call as LedgerCall
 from resources.store.image_calls import begin_call, calls_of
+from resources.store.pictures import Picture, keep_pictures
 from tests.resources.channels.tools import JumpingClock
 from tests.resources.images.scripted import PRICE, Scripted, model, service, wanted
 
@@ -297,6 +298,20 @@ def test_calls_that_are_under_way_in_any_process_lengthen_the_queue(books: Brand
     assert after["one"].parts["queue"] == 0.5 and "4 of 4 under way" in (after["one"].note or "")
 
 
+def test_how_pictures_were_judged_here_changes_who_is_chosen(books: BrandStore, clock: JumpingClock) -> None:
+    def judged(number: int, score: float, state: str = "accepted") -> Picture:
+        said = ("product_photo", "one", "one", f"{number:064}", "image/png", 8, 4, 10, score, state, "v1")
+        return Picture(f"p{number}", f"o{number}", *said, created_at=clock.now(), created_by="test")
+
+    asked = service(books, [Scripted("one"), Scripted("two")], clock=clock)
+    assert asked.candidates(wanted())[0].model == "one"
+    with books.write() as (connection, brand):
+        rows = [judged(number, 0.9, "rejected" if number < 10 else "accepted") for number in range(20)]
+        keep_pictures(connection, brand, rows)
+    later = service(books, [Scripted("one"), Scripted("two")], clock=clock).candidates(wanted())
+    assert later[0].model == "two" and "0.45 in 20 judged here" in (later[1].note or "")
+
+
 # Opening
 
 
@@ -310,6 +325,9 @@ def test_each_provider_that_cannot_be_asked_says_which_variable_is_missing(books
     assert "ANTHROPIC_API_KEY" in reasons["claude-sonnet-5-5"]
     assert "MIDJOURNEY_GATEWAY_URL" in reasons["midjourney-gateway"]
     assert "brand kit" in reasons["studio"]
+    assert providers["recraft-v4"].estimate(ImageRequest("a bag", quality="high")) == 40_000, (
+        "its price is known all the same"
+    )
 
 
 def test_no_vendors_library_is_imported_by_opening_all_of_them() -> None:
