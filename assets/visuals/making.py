@@ -173,7 +173,7 @@ def make(maker: Maker, order: Order, is_cancelled: Callable[[], bool] = lambda: 
         return earlier
     work = _begun(maker, order)
     most = min(order.rerolls if order.rerolls is not None else maker.rerolls, _MOST_REROLLS)
-    earlier_marks = _marks(maker, order)
+    earlier_marks = _marks(maker, work)
     while work.passing < order.count and not is_cancelled():
         again = len(work.takes) >= order.count
         if again and (work.rerolls >= most or work.outcomes[-1].provider == STUDIO):
@@ -399,16 +399,23 @@ def _texts(work: _Work) -> list[str]:
     return [text for text in (said.headline or (product.name if product else ""), said.body) if text]
 
 
-def _marks(maker: Maker, order: Order) -> list[Mark]:
+def _asked_for(work: _Work, provider: str | None) -> str:
+    """What is to be seen. A page of the kit alone shows the same whatever the prompt says."""
+    of_the_kit = provider == STUDIO and work.layout is not None and work.layout.of_the_kit
+    return work.layout.hash if of_the_kit and work.layout else work.order.asked
+
+
+def _marks(maker: Maker, work: _Work) -> list[Mark]:
     """Of pictures that this order must not repeat: not those of its own brief, nor those of the very same wish."""
+    order = work.order
     with maker.books.read() as (connection, brand):
         found = marks(connection, brand)
-    asked = order.asked
+    same = {order.asked, _asked_for(work, STUDIO)}
     return [
         mark
         for mark in found
         if mark.request_key != order.request_key
-        and mark.asked != asked
+        and mark.asked not in same
         and (order.brief is None or mark.brief != order.brief)
     ]
 
@@ -493,7 +500,7 @@ def _row(
     details = {
         "order": dict(told),
         "request_id": order.request_id,
-        "asked": order.asked,
+        "asked": _asked_for(work, take.provider),
         "prompt_hash": work.prompt.hash,
         "preset": order.preset,
         "language": order.language,

@@ -310,6 +310,12 @@ def test_a_wish_without_a_layout_gets_the_kits_page_and_is_told_so(books: BrandS
     assert any("painted nothing of the prompt" in note for note in made.notes)
 
 
+def test_a_page_of_the_kit_is_no_duplicate_of_itself_for_another_prompt(books: BrandStore, loaded: LoadedKit) -> None:
+    maker = maker_with(books, loaded, Painter())
+    orders = [Order(str(n), prompt, "banner_ad", provider="studio") for n, prompt in enumerate(["a bag", "a belt"])]
+    assert [make(maker, order).pictures[0].state for order in orders] == ["accepted", "accepted"]
+
+
 def test_a_model_that_makes_one_picture_a_call_is_called_for_each(books: BrandStore, loaded: LoadedKit) -> None:
     painter = Painter()
     register(books.settings.home, most_images=1)
