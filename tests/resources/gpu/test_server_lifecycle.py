@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -196,7 +197,7 @@ def test_a_second_signal_ends_it_at_once_and_a_server_that_stays_away_is_given_u
 ) -> None:
     server = pair.one()
     with Client(server.url, restart_seconds=0.5) as client:
-        under = Under(pool, client, GenerationRequest("a bag", width=512, height=512, steps=150, count=4))
+        under = Under(pool, client, replace(LONG, count=4))
         assert under.began.wait(60)
         server.terminate()
         eventually(lambda: client.health().state == "draining")
