@@ -33,7 +33,7 @@ _REPLAYED = "this key brought it before: nothing was asked again"
 class Wanted:
     """What is asked for. `key` names the effect: the same one again brings the same. `provider` is a provider's name, an alias
     or a model's id. `fresh` pictures are not taken from the cache, nor do they change it. `seed_required`: only who knows seeds
-    is asked."""
+    is asked. Raises ValueError for names that the store has no room for."""
 
     request: ImageRequest
     key: str
@@ -42,6 +42,15 @@ class Wanted:
     provider: str | None = None
     fresh: bool = False
     seed_required: bool = False
+
+    def __post_init__(self) -> None:
+        for name, text, most in (
+            ("key", self.key, 255),
+            ("principal", self.principal, 255),
+            ("campaign", self.campaign or "-", 128),
+        ):
+            if not 1 <= len(text) <= most:
+                raise ValueError(f"the {name} of a picture's request must have 1 to {most} characters, not {len(text)}")
 
 
 @dataclass(frozen=True)
@@ -282,7 +291,9 @@ def _content_key(wanted: Wanted, one: Ranked) -> str:
 
 def _of_cache(cached: Cached, ranked: Sequence[Ranked]) -> Outcome:
     candidates = tuple(one.candidate for one in ranked)
-    return Outcome("made", cached.images, cached.provider, cached.model, 0, candidates, cached=True, notes=cached.notes)
+    differs = next((one.differs for one in ranked if one.model.id == cached.model), ())
+    notes = (*differs, *cached.notes)
+    return Outcome("made", cached.images, cached.provider, cached.model, 0, candidates, cached=True, notes=notes)
 
 
 def _outcome(run: Run[Cached], ranked: Sequence[Ranked], cost: int) -> Outcome:

@@ -275,6 +275,22 @@ def test_a_name_that_nothing_has_is_told_with_those_that_there_are(books: BrandS
         asked.make(wanted(provider="three"))
 
 
+def test_a_name_that_stands_for_another_model_is_said_with_its_picture_remembered_or_not(books: BrandStore) -> None:
+    old = model("old", retires="2026-01-01", replacement="one")
+    asked = service(books, [Scripted("one")], [old, model("one", aliases=["house"])])
+    for key, cached in (("k1", False), ("k2", True)):
+        outcome = asked.make(wanted(key=key, provider="old"))
+        assert (outcome.model, outcome.cached) == ("one", cached)
+        assert outcome.notes == ("old was retired on 2026-01-01; one stands for it",)
+    assert asked.make(wanted("a belt", "k3", provider="house")).notes == ("house is answered by one",)
+
+
+@pytest.mark.parametrize("names", [{"key": ""}, {"key": "k" * 256}, {"campaign": "c" * 129}, {"principal": ""}])
+def test_names_that_the_store_has_no_room_for_are_refused_before_anybody_is_asked(names: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"the {next(iter(names))} of a picture's request must have 1 to"):
+        wanted(**names)
+
+
 def test_how_providers_did_is_counted(books: BrandStore, clock: JumpingClock) -> None:
     one, two = Scripted("one", [Unavailable("HTTP 500")]), Scripted("two")
     asked = service(books, [one, two], clock=clock)
