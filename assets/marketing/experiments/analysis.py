@@ -189,7 +189,7 @@ def numbers(table: pl.DataFrame, column: str, empty: Empty = "refuse") -> Floats
         if (wrong := read.is_null()).any():
             raise ExperimentError(
                 f"column {column!r} holds {values.filter(wrong)[0]!r} in row {_row(table, wrong)}, which is no number "
-                f"({int(wrong.sum()):,} rows). Write numbers with a point and without signs of currency, or name another column."
+                f"({int(wrong.sum()):,} rows). Write numbers with a point and without a currency, or name another column."
             )
         values = read
     array = values.cast(pl.Float64).to_numpy()
