@@ -1,5 +1,6 @@
 """The code location: every asset, check, job, schedule, sensor and resource, put together. Nothing else is decided here."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ from assets.visuals import checks as visual_checks
 from luxauto_pipelines.jobs import JOBS
 from luxauto_pipelines.schedules import build_schedules
 from luxauto_pipelines.sensors import build_sensors
+from resources.gpu.resource import SDXLServer
 from resources.io_manager import LakeResource, ParquetIOManager, StoreResource
 from resources.log_redaction import redact_logs
 from resources.settings import load_settings
@@ -78,10 +80,17 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             "io_manager": ParquetIOManager(),
             "lake": LakeResource(),
             "store": StoreResource(),
+            "sdxl": _gpu_servers(),
             **(resource_overrides or {}),
         },
         executor=dg.in_process_executor,
     )
+
+
+def _gpu_servers() -> SDXLServer:
+    """Those that the environment names, as for providers of pictures; a step that asks for them where there are none fails."""
+    urls = os.environ.get("LUXAUTO_GPU_URLS", "").replace(",", " ").split()
+    return SDXLServer(urls=urls, key=os.environ.get("LUXAUTO_GPU_KEY"))
 
 
 redact_logs()
