@@ -1,6 +1,10 @@
 """Each kind of failure has its way: who is asked next, what is written down, and who is left alone."""
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from resources.images.protocol import (
@@ -8,6 +12,7 @@ from resources.images.protocol import (
     Cancelled,
     Generated,
     ImageError,
+    ImageRequest,
     Poisoned,
     Refused,
     SwitchedOff,
@@ -354,6 +359,81 @@ def test_what_nobody_may_pay_for_any_more_says_which_budget_is_used_up(books: Br
     assert made.make(wanted("second", "k3", campaign="winter")).state == "made"
     clock.sleep(86_400)
     assert made.make(wanted("third", "k4", campaign="autumn")).code == "budget", "a campaign's is not a day's"
+
+
+ERRORS = st.sampled_from(
+    [
+        "made",
+        "made",
+        "blocked",
+        "refused",
+        "throttled",
+        "unavailable",
+        "switched_off",
+        "uncertain",
+        "poisoned",
+        "broken",
+    ]
+)
+
+
+def step(what: str) -> ImageError | Callable[[ImageRequest], Generated] | None:
+    def broken(request: ImageRequest) -> Generated:
+        raise KeyError("data")
+
+    return {
+        "made": None,
+        "blocked": Blocked("violence"),
+        "refused": Refused("no such size"),
+        "throttled": Throttled("slow down", retry_after=1.0),
+        "unavailable": Unavailable("HTTP 503"),
+        "switched_off": SwitchedOff("no credit", "insufficient_quota"),
+        "uncertain": Uncertain("reset"),
+        "poisoned": Poisoned("no image", cost=PRICE // 2),
+        "broken": broken,
+    }[what]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scripts=st.lists(st.lists(ERRORS, max_size=12), min_size=3, max_size=3),
+    asked=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 70)), min_size=1, max_size=12),
+    budget=st.integers(1, 12),
+)
+def test_whatever_providers_do_budgets_hold_bills_are_counted_and_each_key_is_paid_once(
+    books: BrandStore, scripts: list[list[str]], asked: list[tuple[int, int, int]], budget: int
+) -> None:
+    with books.write() as (connection, _):
+        for table in ("image_calls", "image_cache", "image_flights", "spending", "circuit_breakers"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    clock = JumpingClock()
+    providers = [Scripted(f"p{n}", [step(what) for what in script]) for n, script in enumerate(scripts)]
+    made = service(books, providers, clock=clock, budget_usd_per_day=budget * PRICE / 1e6)
+    brought: dict[str, Outcome] = {}
+    refused: set[str] = set()
+    for prompt, key, seconds in asked:
+        before = sum(len(one.calls) for one in providers)
+        outcome = made.make(wanted(f"motif {prompt}", f"k{key}"))
+        calls = sum(len(one.calls) for one in providers) - before
+        assert calls <= 5 and (outcome.state == "made") == bool(outcome.images)
+        assert outcome.state == "made" or outcome.error
+        if f"k{key}" in brought:
+            assert calls == 0 and outcome.images == brought[f"k{key}"].images
+        elif f"motif {prompt}" in refused:
+            assert calls == 0 and outcome.state == "blocked"
+        if outcome.state == "made" and not outcome.cached:
+            brought.setdefault(f"k{key}", outcome)
+        if outcome.state == "blocked":
+            refused.add(f"motif {prompt}")
+        clock.sleep(seconds)
+    rows = [row for key in range(6) for row in ledger(books, f"k{key}")]
+    lost = sum(row.counted for row in rows if row.state == "uncertain")
+    assert spent(books, clock) == sum(row.counted for row in rows) <= budget * PRICE
+    assert spent(books, clock) == sum(one.billed for one in providers) + lost
+    for key in range(6):
+        states = [row.state for row in rows if row.key == f"k{key}"]
+        assert states.count("uncertain") <= 2 and "reserved" not in states
+        assert sum(row.outcome == "made" for row in rows if row.key == f"k{key}") <= 1
 
 
 def test_what_is_told_of_a_call_names_no_row_of_another_brand(books: BrandStore, clock: JumpingClock) -> None:

@@ -116,6 +116,18 @@ def test_the_same_key_is_not_paid_again_though_its_pictures_were_evicted(
     assert (outcome.state, outcome.code, len(one.calls)) == ("failed", "lost", 2)
 
 
+def test_a_process_that_died_after_its_call_was_settled_left_all_that_its_key_needs(
+    books: BrandStore, clock: JumpingClock
+) -> None:
+    one = Scripted("one")
+    asked = service(books, [one], clock=clock)
+    first = asked.make(wanted(key="k"))
+    with books.write() as (connection, _):
+        # What is written after a call was settled.
+        run(connection, "DELETE FROM image_cache")
+    assert asked.make(wanted(key="k")).images == first.images and len(one.calls) == 1
+
+
 def test_a_key_that_failed_may_be_tried_again(books: BrandStore, clock: JumpingClock) -> None:
     one = Scripted("one", [Unavailable("HTTP 500")])
     asked = service(books, [one], clock=clock)
