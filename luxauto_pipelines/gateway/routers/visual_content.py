@@ -6,13 +6,13 @@ Belongs here: requests to the agent, and its refusals as problems. Does not belo
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from anyio.lowlevel import RunVar
 from fastapi import Body, Request, Response
 from pydantic import BaseModel
 
@@ -58,8 +58,6 @@ NO_PROVIDER_SECONDS = 60
 router = make_router("/visual-content", "Visual content")
 PictureState = StrEnum("PictureState", ["accepted", "needs_review", "approved", "rejected", "deleted"])
 _Answer = TypeVar("_Answer", bound=BaseModel)
-# Limiters belong to one event loop.
-_limiter: RunVar[CapacityLimiter] = RunVar("luxauto.visual_content")
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file",
@@ -74,19 +72,24 @@ _FILES: dict[int | str, dict[str, Any]] = {
 
 @router.post("/generate", dependencies=[requires("visual:write")])
 async def generate(
-    wanted: VisualRequest, books: Books, caller: Caller, key: EffectKey, budget: Spend
+    request: Request, wanted: VisualRequest, books: Books, caller: Caller, key: EffectKey, budget: Spend
 ) -> VisualGenerated:
     """Generate a picture in up to four variations."""
-    return await _apart(VisualGenerated, "generate", call_of(books, caller, key), wanted, budget)
+    return await _apart(request.app, VisualGenerated, "generate", call_of(books, caller, key), wanted, budget)
 
 
 @router.post("/batch-generate", dependencies=[requires("visual:write")])
 async def batch_generate(
-    wanted: Annotated[BatchBody, Body()], books: Books, caller: Caller, key: EffectKey, budget: Spend
+    request: Request,
+    wanted: Annotated[BatchBody, Body()],
+    books: Books,
+    caller: Caller,
+    key: EffectKey,
+    budget: Spend,
 ) -> VisualsGenerated:
     """Generate several pictures. `success` only when every one succeeded."""
     batch = Batch(requests=wanted.requests if isinstance(wanted, VisualBatch) else wanted)
-    return await _apart(VisualsGenerated, "batch_generate", call_of(books, caller, key), batch, budget)
+    return await _apart(request.app, VisualsGenerated, "batch_generate", call_of(books, caller, key), batch, budget)
 
 
 @router.post("/providers", dependencies=[requires("visual:write")])
@@ -150,18 +153,34 @@ def status(books: Books) -> VisualStatus:
     return VisualStatus(available=VISUAL_CONTENT.unavailable is None, status=state)
 
 
-async def _apart(answer: type[_Answer], method: str, call: Call, wanted: Any, budget: Budget) -> _Answer:
+async def _apart(app: Any, answer: type[_Answer], method: str, call: Call, wanted: Any, budget: Budget) -> _Answer:
     """In threads of its own: a picture takes a minute, and the other routes have threads to answer in."""
-    try:
-        limiter = _limiter.get()
-    except LookupError:
-        limiter = CapacityLimiter(THREADS)
-        _limiter.set(limiter)
-    if limiter.statistics().tasks_waiting >= WAITING:
+    line = _line(app)
+    if line.orders >= THREADS + WAITING:
         headers = {"Retry-After": str(RETRY_SECONDS)}
         raise Problem(503, "Too many pictures", "as many orders wait as may: send this one again", headers=headers)
-    found = await anyio.to_thread.run_sync(lambda: _paid(method, call, wanted, budget), limiter=limiter)
+    # Counted here, as a thread is only waited for when others have been let in.
+    line.orders += 1
+    try:
+        found = await anyio.to_thread.run_sync(lambda: _paid(method, call, wanted, budget), limiter=line.threads)
+    finally:
+        line.orders -= 1
     return answer.model_validate(found)
+
+
+@dataclass
+class _Line:
+    """Orders that are worked on or wait, and their threads: one an application, as a limiter belongs to one event loop."""
+
+    threads: CapacityLimiter
+    orders: int = 0
+
+
+def _line(app: Any) -> _Line:
+    found = getattr(app.state, "visual_orders", None)
+    if found is None:
+        found = app.state.visual_orders = _Line(CapacityLimiter(THREADS))
+    return found
 
 
 def _paid(method: str, call: Call, wanted: Generation | Batch, budget: Budget) -> Mapping[str, Any]:
