@@ -103,9 +103,14 @@ def clear(books: BrandStore) -> None:
             run(connection, f"DELETE FROM {table}")
 
 
+# Amounts of which a few reach a ceiling, exactly or by one too much.
+AMOUNTS = st.sampled_from([100_000, 133_334, 200_000, 250_001, 399_999, 400_000]) | st.integers(0, 300_000)
+RESERVE = st.tuples(st.just("reserve"), AMOUNTS, st.sampled_from(["autumn", "autumn", "winter", None]))
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("reserve"), st.integers(0, 300_000), st.sampled_from([None, "autumn", "winter"])),
+        RESERVE,
+        RESERVE,
+        RESERVE,
         st.tuples(st.just("settle"), st.integers(0, 20), st.floats(0, 1)),
         st.tuples(st.just("release"), st.integers(0, 20), st.none()),
         st.tuples(st.just("lose"), st.integers(0, 20), st.none()),
@@ -113,11 +118,12 @@ STEPS = st.lists(
         st.tuples(st.just("sweep"), st.none(), st.none()),
         st.tuples(st.just("midnight"), st.none(), st.none()),
     ),
+    min_size=4,
     max_size=30,
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_budgets_hold_and_calls_add_up_whatever_happens_in_which_order(books: BrandStore, steps: list) -> None:
     clear(books)
@@ -246,7 +252,7 @@ def test_processes_that_hammer_one_budget_never_pass_it_together(books: BrandSto
     with books.read() as (connection, brand):
         spent = run(connection, "SELECT spent_micros FROM spending WHERE principal = 'images'").scalar_one()
         assert counted(connection, brand) == spent == sum(paid)
-    assert all(paid) and 500_000 - 9_000 - 7_000 < spent <= 500_000
+    assert 500_000 - 9_000 - 7_000 < spent <= 500_000
 
 
 def test_a_process_killed_between_reserving_and_settling_leaves_a_call_that_is_swept_and_stays_paid(
