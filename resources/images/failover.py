@@ -356,7 +356,7 @@ class _Course(Generic[T]):
 
     def _failed(self, one: Ranked, number: int, error: ImageError, seconds: float) -> None:
         """Settle the call, tell the breaker, and see to who is next."""
-        tools, name, how = self._tools, breaker_name(one.model), _how(error)
+        tools, name, how = self._tools, breaker_name(one.model), how_of(error)
         # Some bill what they refuse, and say so.
         cost = getattr(error, "cost", 0)
         state = "uncertain" if how == "uncertain" else "settled" if cost or how == "poisoned" else "released"
@@ -437,7 +437,8 @@ def estimate_of(tools: Failover, one: Ranked) -> int:
     return tools.providers[one.model.id].estimate(one.request)
 
 
-def _how(error: ImageError) -> How:
+def how_of(error: ImageError) -> How:
+    """The word for what went wrong, as calls are written down with it."""
     for kind, how in _KINDS:
         if isinstance(error, kind):
             return how

@@ -93,6 +93,10 @@ class OpenAIBatches:
         """The most that the batch may cost, in millionths of a US dollar."""
         return sum(wire.estimate(self._model, request, batch=True) for request in requests.values())
 
+    def check(self, requests: Mapping[str, ImageRequest]) -> None:
+        """Raises Refused for requests that it does not take. Asks nobody."""
+        self._lines(requests)
+
     def submit(self, requests: Mapping[str, ImageRequest], key: str) -> str:
         """Hand them in by their `custom_id` and give the vendor's id of the batch; one that has this `key` is not repeated.
 
@@ -151,6 +155,19 @@ class OpenAIBatches:
             raise Unavailable(f"{self._model.id}: the results broke off: {error}", "connection_lost") from error
         except (OpenAIError, ValueError) as error:
             raise self._unsent(error) from error
+
+    def standing(self, vendor_id: str) -> BatchReport:
+        """Where the batch stands, without what it brought: that is not read. Raises as `poll` does."""
+        self._usable()
+        from openai import OpenAIError
+
+        try:
+            batch = self._client.batches.retrieve(vendor_id)
+        except (OpenAIError, ValueError) as error:
+            raise self._unsent(error) from error
+        counts = batch.request_counts
+        done, total = (counts.completed + counts.failed, counts.total) if counts else (0, 0)
+        return BatchReport(batch.id, _STATES[batch.status], done, total, error=_faults_of(batch))
 
     def cancel(self, vendor_id: str) -> None:
         """What has been made by then is still paid and can be read. Raises as `poll` does."""

@@ -74,6 +74,9 @@ class ImagePolicy(_Part):
     )
     breaker_failures: int = Field(default=3, ge=1, description="Failures in a row after which a model is left alone")
     breaker_seconds: float = Field(default=60.0, gt=0)
+    batch_from: int = Field(
+        default=50, ge=0, description="So many shots that wait are ordered together, at half the price; 0: never"
+    )
     call_minutes: float = Field(
         default=60.0, gt=0, description="A call that has not ended by then counts as lost, and as paid"
     )

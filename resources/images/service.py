@@ -22,6 +22,7 @@ from resources.images.protocol import Image, ImageProvider, ImageRequest
 from resources.images.registry import Found, Registry
 from resources.images.standing import ProviderStatistics, Standings
 from resources.store.brand_store import BrandStore
+from resources.store.image_batches import open_batch_of
 from resources.store.image_calls import MADE, CallRow, calls_of
 
 _SWEPT_EVERY_SECONDS = 300.0
@@ -58,7 +59,8 @@ class Outcome:
     """What came of it. `cost` in millionths of a US dollar, of this key's calls; what was `cached` or `joined` costs nothing.
 
     `code` tells failures apart: `no_candidate`, `budget`, `attempts`, `uncertain` (it may have been made and billed),
-    `cancelled`, `waited` (another one has the same made, and does not end), `lost` (its bytes are gone).
+    `cancelled`, `waited` (another one has the same made, and does not end), `batched` (an open batch has it), `lost` (its bytes
+    are gone).
     """
 
     state: Literal["made", "blocked", "failed"]
@@ -155,7 +157,7 @@ class ImageService:
 
     def _settled(self, wanted: Wanted) -> Outcome | None:
         """What this key brought before, or why these words are not asked again."""
-        return self._replayed(wanted, self._earlier(wanted)) or self._refused(wanted)
+        return self._replayed(wanted, self._earlier(wanted)) or self._batched(wanted) or self._refused(wanted)
 
     def _made(
         self, wanted: Wanted, found: Sequence[Found], since: datetime, is_cancelled: Callable[[], bool]
@@ -235,6 +237,14 @@ class ImageService:
                 attempt = Attempt(row.model, row.provider, "blocked", row.code, row.message, 0, 0.0, stage, categories)
                 return _blocked(attempt, (), self._cost(wanted), (_REPLAYED,))
         return None
+
+    def _batched(self, wanted: Wanted) -> Outcome | None:
+        with self._books.read() as (connection, brand):
+            batch = open_batch_of(connection, brand, wanted.key)
+        if batch is None:
+            return None
+        why = f"it is being made in the batch {batch}, and is not asked for once more; a batch ends within a day"
+        return Outcome("failed", error=why, code="batched")
 
     def _refused(self, wanted: Wanted) -> Outcome | None:
         known = self._cache.blocked(wanted.request)

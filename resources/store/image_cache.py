@@ -9,10 +9,11 @@ Rows of `image_cache` without bytes are no pictures: a filter's refusals, what a
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from resources.store.bulk import as_instant, as_json, run
+from resources.store.pictures import BATCH_DAYS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -136,14 +137,18 @@ def counts(connection: "Connection", brand: int) -> dict[str, int]:
 
 
 def needed_sums(connection: "Connection", brand: int) -> set[str]:
-    """The SHA-256 of all bytes that a picture that is not deleted or a remembered request names."""
+    """The SHA-256 of all bytes that a picture that is not deleted, a remembered request or a late batch names."""
     pictures = (
         "SELECT sha256, CAST(details AS TEXT) AS said FROM pictures WHERE brand_id = :brand AND state <> 'deleted'"
     )
     cached = "SELECT '' AS sha256, CAST(entry AS TEXT) AS said FROM image_cache WHERE brand_id = :brand AND bytes > 0"
+    batched = """
+        SELECT '' AS sha256, CAST(results AS TEXT) AS said FROM image_batches WHERE brand_id = :brand AND ended_at >= :since
+    """
     found: set[str] = set()
-    for query in (pictures, cached):
-        for row in run(connection, query, {"brand": brand}):
+    since = datetime.now(UTC) - timedelta(days=BATCH_DAYS)
+    for query in (pictures, cached, batched):
+        for row in run(connection, query, {"brand": brand, "since": since}):
             found.update(_SUM.findall(f"{row.sha256} {row.said}"))
     return found
 

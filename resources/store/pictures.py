@@ -7,7 +7,7 @@ and judged (`assets/visuals`).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from resources.store.bulk import as_instant, as_json, insert_row, run
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Verdict = Literal["approved", "rejected"]
+BATCH_DAYS = 7
+"""For so long the bytes that a batch brought wait for whoever ordered them."""
 SHOWN_STATES = ("accepted", "approved")
 """Of pictures that stand for the brand: others are not to repeat them."""
 _INSTANTS = ("created_at", "decided_at")
@@ -194,14 +196,17 @@ def delete_pictures(
 
 
 def is_needed(connection: "Connection", sha256: str) -> bool:
-    """Whether a picture that is not deleted, or a remembered answer, has these bytes or names them, of whichever brand."""
+    """Whether a picture that is not deleted, a remembered answer, or a batch that ended within `BATCH_DAYS` has these bytes or
+    names them, of whichever brand."""
     named = f"%{sha256}%"
+    since = datetime.now(UTC) - timedelta(days=BATCH_DAYS)
     queries = (
         ("SELECT 1 FROM pictures WHERE state <> 'deleted' AND sha256 = :sum LIMIT 1", sha256),
         ("SELECT 1 FROM pictures WHERE state <> 'deleted' AND CAST(details AS TEXT) LIKE :sum LIMIT 1", named),
         ("SELECT 1 FROM image_cache WHERE CAST(entry AS TEXT) LIKE :sum LIMIT 1", named),
+        ("SELECT 1 FROM image_batches WHERE ended_at >= :since AND CAST(results AS TEXT) LIKE :sum LIMIT 1", named),
     )
-    return any(run(connection, query, {"sum": value}).first() for query, value in queries)
+    return any(run(connection, query, {"sum": value, "since": since}).first() for query, value in queries)
 
 
 def _picture(row: Mapping[Any, Any]) -> Picture:
