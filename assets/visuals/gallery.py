@@ -67,17 +67,21 @@ def data_uri(content: bytes, media_type: str = "image/webp") -> str:
 
 
 def render_gallery(kit: BrandKit, version: str, pictures: Iterable[Hung], made_at: datetime) -> str:
-    """The page, the newest picture first within its brief, briefs by their newest."""
+    """The page: a wall for each kind of picture, the newest first; pictures of a brief hang side by side."""
     newest = sorted(pictures, key=lambda one: (one.made_at, one.id), reverse=True)
     shown = newest[:MOST]
-    briefs: dict[str, list[Hung]] = {}
+    last: dict[str, datetime] = {}
     for one in shown:
-        briefs.setdefault(one.brief, []).append(one)
+        last[one.brief] = max(one.made_at, last.get(one.brief, one.made_at))
+    walls: dict[str, list[Hung]] = {}
+    for one in sorted(shown, key=lambda one: (last[one.brief], one.brief, one.made_at, one.id), reverse=True):
+        walls.setdefault(one.content_type, []).append(one)
     return _template().render(
         kit=kit,
         version=version,
         made_at=made_at,
-        briefs=briefs,
+        walls=walls,
+        briefs=len(last),
         shown=len(shown),
         left_out=len(newest) - len(shown),
         states=_STATES,

@@ -120,7 +120,7 @@ def test_what_is_no_picture_fails_without_an_exception(content: bytes):
 
 
 def test_an_absent_reader_is_skipped_and_a_broken_one_too():
-    def broken(content: bytes) -> str:
+    def broken(content: bytes) -> list[str]:
         raise RuntimeError("no model")
 
     assert status(judge(encoded(scene()), texts=["Maison"]), "legibility") == "skipped"
@@ -131,8 +131,23 @@ def test_an_absent_reader_is_skipped_and_a_broken_one_too():
     ("read", "outcome"), [("MAISON 0RSENNA, Paris", "passed"), ("xx", "failed"), ("maison paris", "warned")]
 )
 def test_words_that_are_read_are_counted(read: str, outcome: str):
-    report = judge(encoded(scene()), texts=["Maison Orsenna", "Paris"], reader=lambda _: read)
+    report = judge(encoded(scene()), texts=["Maison Orsenna", "Paris"], reader=lambda _: [read])
     assert status(report, "legibility") == outcome
+
+
+def test_a_further_reading_is_asked_for_only_while_words_are_missing():
+    asked = []
+
+    def reader(content: bytes):
+        for reading in ("Maison Orsenna", "Paris", "never"):
+            asked.append(reading)
+            yield reading
+
+    assert status(judge(encoded(scene()), texts=["Maison Orsenna"], reader=reader), "legibility") == "passed"
+    assert asked == ["Maison Orsenna"]
+    asked.clear()
+    assert status(judge(encoded(scene()), texts=["Maison Orsenna", "Paris"], reader=reader), "legibility") == "passed"
+    assert asked == ["Maison Orsenna", "Paris"]
 
 
 def test_nudity_is_judged_by_the_hook():
