@@ -333,6 +333,7 @@ def _prior(mean: float | None, sd: float | None, past: Path | None) -> "Prior":
 
 
 def _as_json(analysis: "Analysis", planned_given: bool) -> dict[str, Any]:
+    from assets.marketing.experiments.comparisons import interval_of
     from assets.marketing.experiments.decisions import to_json
 
     inputs, ratio = analysis.inputs, analysis.ratio
@@ -340,7 +341,10 @@ def _as_json(analysis: "Analysis", planned_given: bool) -> dict[str, Any]:
         metric.name: {
             "kind": metric.kind,
             "role": "goal",
-            "arms": {arm: asdict(summary) for arm, summary in metric.summaries.items()},
+            "arms": {
+                arm: {**asdict(summary), "ci": interval_of(summary, rate=metric.kind == "binary", alpha=inputs.alpha)}
+                for arm, summary in metric.summaries.items()
+            },
             "winsorised_at": metric.cap,
             "winsorised_units": metric.capped,
             "cuped": None if metric.cuped is None else asdict(metric.cuped),

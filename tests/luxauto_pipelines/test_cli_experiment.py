@@ -73,7 +73,9 @@ def test_the_answer_has_arms_comparisons_sample_ratio_and_a_decision(file: Path,
     assert found["sample_ratio"]["observed"] == {"none": 2000, "letter": 2000, "mail": 2000}
     spend = table.filter(pl.col("arm") == "mail")["spend"]
     arm = found["metrics"]["spend"]["arms"]["mail"]
+    low, high = arm.pop("ci")
     assert arm == pytest.approx({"n": 2000, "mean": spend.mean(), "variance": spend.var()})
+    assert low < arm["mean"] < high
     mail = found["metrics"]["visit"]["comparisons"]["mail"]
     assert mail["ci"][0] < mail["effect"] < mail["ci"][1]
     assert mail["always_valid_ci"][0] < mail["ci"][0]

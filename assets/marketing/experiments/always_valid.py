@@ -41,5 +41,6 @@ def always_valid_p(effect: float, standard_error: float, n: int, rho: float) -> 
     if standard_error <= 0:
         return 1.0
     known = n * rho**2
-    exponent = 0.5 * math.log(known + 1) - (effect / standard_error) ** 2 * known / (2 * (known + 1))
+    z = effect / standard_error
+    exponent = 0.5 * math.log(known + 1) - z * z * known / (2 * (known + 1))
     return min(1.0, max(1e-300, math.exp(min(0.0, max(exponent, -700.0)))))

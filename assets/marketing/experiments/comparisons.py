@@ -78,6 +78,18 @@ class Comparison:
     p: float
 
 
+def interval_of(data: Summary, *, rate: bool, alpha: float = 0.05) -> tuple[float, float]:
+    """Of one arm alone: Wilson's of a rate, Student's of a mean."""
+    from scipy.stats import norm
+    from scipy.stats import t as student
+
+    if rate:
+        low, high = wilson(round(data.mean * data.n), data.n, float(norm.isf(alpha / 2)))
+        return float(low), float(high)
+    half = float(student.isf(alpha / 2, data.n - 1)) * math.sqrt(data.of_mean)
+    return data.mean - half, data.mean + half
+
+
 def compare_rates(arm: Summary, control: Summary, alpha: float = 0.05) -> Comparison:
     """Of two shares of units that did something: pooled z for p, Newcombe's hybrid score interval."""
     from scipy.stats import norm

@@ -39,6 +39,7 @@ RULES = 1
 _LEAST_P = 1e-300
 _FINITE = ConfigDict(allow_inf_nan=False)
 Better = Literal["higher", "lower"]
+Role = Literal["goal", "guardrail"]
 
 
 @checked(frozen=True, config=_FINITE)
@@ -48,7 +49,7 @@ class MetricInputs:
     metric: str
     kind: Kind
     arms: tuple[tuple[str, Summary], ...]
-    role: Literal["goal", "guardrail"] = "goal"
+    role: Role = "goal"
     better: Better = "higher"
 
 
@@ -183,7 +184,7 @@ class Judged:
 
     metric: str
     arm: str
-    role: Literal["goal", "guardrail"]
+    role: Role
     better: Better
     comparison: Comparison
     p_over_looks: float
@@ -273,7 +274,8 @@ _Told = tuple[Action, str | None, str, dict[str, float | None]]
 
 def _of_trial(inputs: TrialInputs) -> _Told:
     judged, ratio = judge(inputs), ratio_of(inputs)
-    goal = next(metric.metric for metric in inputs.metrics if metric.role == "goal")
+    metric = next(metric for metric in inputs.metrics if metric.role == "goal")
+    goal, sign = metric.metric, 1 if metric.better == "higher" else -1
     first = {one.arm: one for one in judged if one.metric == goal}
     figures: dict[str, float | None] = {"sample_ratio_p": ratio.p}
     for arm, one in first.items():
@@ -288,9 +290,11 @@ def _of_trial(inputs: TrialInputs) -> _Told:
         for arm in first
     }
     better = [one for one in first.values() if one.verdict == "better"]
-    winners = sorted((one for one in better if not against[one.arm]), key=lambda one: (-one.gain, one.arm))
+    # By means, not differences: next to a control of another size, two differences may be rounded to the same number.
+    winners = sorted((-sign * mean, arm) for arm, mean in _means(metric).items() if first.get(arm) in better)
+    winners = [arm for _, arm in winners if not against[arm]]
     if winners:
-        return "roll_out", winners[0].arm, f"{winners[0].arm} is better than {inputs.control} on {goal}", figures
+        return "roll_out", winners[0], f"{winners[0]} is better than {inputs.control} on {goal}", figures
     if better:
         told = "; ".join(f"{one.arm} is better on {goal}, but {', '.join(against[one.arm])}" for one in better)
         return "ask", None, f"{told}: a person has to weigh that", figures
@@ -301,6 +305,10 @@ def _of_trial(inputs: TrialInputs) -> _Told:
         left = len(inputs.information) - inputs.look
         return "continue", None, f"nothing is shown on {goal} yet; {left} looks are left", figures
     return "keep_control", None, f"no arm is shown to be better than {inputs.control} on {goal}", figures
+
+
+def _means(metric: MetricInputs) -> dict[str, float]:
+    return {arm: summary.mean for arm, summary in metric.arms}
 
 
 def _of_roll(inputs: RollInputs) -> _Told:

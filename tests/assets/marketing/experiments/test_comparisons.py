@@ -1,6 +1,7 @@
 """Differences of rates and means against statsmodels and scipy, and what must hold of any of them."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from assets.marketing.experiments.comparisons import (
     Summary,
     compare_means,
     compare_rates,
+    interval_of,
     newcombe,
     pooled_z,
     summary_of,
@@ -38,13 +40,22 @@ means = st.builds(
 
 @given(rates(), ALPHAS)
 def test_wilsons_interval_is_that_of_statsmodels(rate: tuple[int, int], alpha: float) -> None:
-    low, high = wilson(*rate, stats.norm.isf(alpha / 2))
+    low, high = wilson(*rate, float(stats.norm.isf(alpha / 2)))
     assert (low, high) == pytest.approx(proportion_confint(*rate, alpha=alpha, method="wilson"), abs=1e-12)
+
+
+def test_an_arm_alone_has_wilsons_or_students_interval() -> None:
+    values = np.random.default_rng(1).gamma(2, 3, 40)
+    theirs: Any = stats.ttest_1samp(values, 0)
+    interval = theirs.confidence_interval(0.9)
+    assert interval_of(summary_of(values), rate=False, alpha=0.1) == pytest.approx((interval.low, interval.high))
+    expected = proportion_confint(7, 50, alpha=0.1, method="wilson")
+    assert interval_of(summary_of_rate(7, 50), rate=True, alpha=0.1) == pytest.approx(expected)
 
 
 @given(rates(), rates(), ALPHAS)
 def test_newcombes_interval_is_that_of_statsmodels(one: tuple[int, int], other: tuple[int, int], alpha: float) -> None:
-    ends = newcombe(*one, *other, stats.norm.isf(alpha / 2))
+    ends = newcombe(*one, *other, float(stats.norm.isf(alpha / 2)))
     expected = confint_proportions_2indep(*one, *other, method="newcomb", compare="diff", alpha=alpha)
     assert ends == pytest.approx(expected, abs=1e-12)
 
@@ -62,7 +73,7 @@ def test_welch_is_that_of_scipy(seed: int, n: int, m: int, alpha: float) -> None
     rng = np.random.default_rng(seed)
     one, other = rng.normal(3, 2, n), rng.gamma(2, 1, m)
     found = compare_means(summary_of(one), summary_of(other), alpha)
-    expected = stats.ttest_ind(one, other, equal_var=False)
+    expected: Any = stats.ttest_ind(one, other, equal_var=False)
     interval = expected.confidence_interval(1 - alpha)
     assert (found.statistic, found.p, found.df) == pytest.approx((expected.statistic, expected.pvalue, expected.df))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
@@ -70,7 +81,7 @@ def test_welch_is_that_of_scipy(seed: int, n: int, m: int, alpha: float) -> None
 
 def test_the_published_example_of_newcombe_comes_out() -> None:
     # Newcombe 1998, table II, method 10: 56/70 against 48/80, and the corners 9/10 against 3/10, 10/10 against 0/20.
-    z = stats.norm.isf(0.025)
+    z = float(stats.norm.isf(0.025))
     for counts, expected in (
         ((56, 70, 48, 80), (0.0524, 0.3339)),
         ((9, 10, 3, 10), (0.1705, 0.8090)),

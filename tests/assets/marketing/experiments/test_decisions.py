@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,10 @@ from assets.marketing.experiments import decisions
 from assets.marketing.experiments.comparisons import Summary, summary_of_rate
 from assets.marketing.experiments.decisions import (
     BanditInputs,
+    Better,
     Inputs,
     MetricInputs,
+    Role,
     RollInputs,
     TrialInputs,
     decide,
@@ -28,16 +31,17 @@ from assets.marketing.experiments.decisions import (
     to_json,
 )
 from assets.marketing.experiments.errors import ExperimentError
+from assets.marketing.experiments.metrics import Kind
 from assets.marketing.experiments.roll import Prior, prior_of_rate
 from assets.marketing.experiments.sequential import bounds, equal_looks
 
 N = 10_000
 
 
-def goal(name: str = "bought", better: str = "higher", role: str = "goal", **successes: int) -> MetricInputs:
+def goal(name: str = "bought", better: Better = "higher", role: Role = "goal", **successes: int) -> MetricInputs:
     """A rate: so many of 10,000 by arm."""
     arms = tuple((arm, summary_of_rate(x, N)) for arm, x in successes.items())
-    return MetricInputs(name, "binary", arms, role=role, better=better)  # pyright: ignore[reportArgumentType]
+    return MetricInputs(name, "binary", arms, role, better)
 
 
 def trial(*metrics: MetricInputs, units: tuple[tuple[str, int], ...] | None = None, **options: Any) -> TrialInputs:
@@ -58,13 +62,16 @@ def trials(draw: st.DrawFn) -> TrialInputs:
     arms = ["control", *(f"arm {n}" for n in range(draw(st.integers(1, 3))))]
     metrics = []
     for n in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(["binary", "continuous"]))
+        kinds: tuple[Kind, ...] = ("binary", "continuous")
+        kind = draw(st.sampled_from(kinds))
         size = st.integers(50, 20_000)
         rate = size.flatmap(lambda n: st.integers(0, n // 5).map(lambda x: summary_of_rate(x, n)))
         mean = st.builds(Summary, n=size, mean=st.floats(-10, 10), variance=st.floats(0, 1000))
         summaries = tuple((arm, draw(rate if kind == "binary" else mean)) for arm in arms)
-        role = "goal" if n == 0 else draw(st.sampled_from(["goal", "guardrail"]))
-        better = draw(st.sampled_from(["higher", "lower"]))
+        roles: tuple[Role, ...] = ("goal", "guardrail")
+        sides: tuple[Better, ...] = ("higher", "lower")
+        role = "goal" if n == 0 else draw(st.sampled_from(roles))
+        better = draw(st.sampled_from(sides))
         metrics.append(MetricInputs(f"m{n}", kind, summaries, role=role, better=better))
     looks = draw(st.sampled_from([1, 1, 3]))
     return TrialInputs(
@@ -162,6 +169,19 @@ def test_an_arm_that_is_better_wins_and_the_best_of_several() -> None:
     assert decision.figures["effect of b"] == pytest.approx(0.016)
 
 
+def test_of_two_arms_whose_differences_are_rounded_alike_the_better_wins() -> None:
+    summaries = (Summary(5000, -1.0, 0.5), Summary(5000, 0.0, 0.5), Summary(5000, 1e-200, 0.5))
+    metric = MetricInputs("margin", "continuous", tuple(zip(("control", "a", "b"), summaries, strict=True)))
+    assert decide(trial(metric)).arm == "b"
+
+
+def test_arms_that_hardly_vary_are_told_apart_without_overflow() -> None:
+    summaries = (Summary(5000, 0.0, 1e-310), Summary(5000, 1.0, 1e-310))
+    metric = MetricInputs("margin", "continuous", tuple(zip(("control", "a"), summaries, strict=True)))
+    assert decide(trial(metric)).arm == "a"
+    assert decide(trial(metric, information=equal_looks(3), look=1)).arm == "a"
+
+
 def test_what_is_less_may_be_what_is_better() -> None:
     assert decide(trial(goal(better="lower", control=500, a=620, b=380))).arm == "b"
 
@@ -225,7 +245,7 @@ def test_units_that_went_missing_block_everything() -> None:
 
 def test_p_is_adjusted_over_goals_and_arms() -> None:
     judged = judge(trial(goal(control=500, a=560, b=575), goal("kept", control=800, a=860, b=800)))
-    expected = multipletests([one.comparison.p for one in judged], method="holm")[1]
+    expected = np.asarray(multipletests([one.comparison.p for one in judged], method="holm")[1])
     assert [one.p_adjusted for one in judged] == pytest.approx(expected.tolist())
 
 

@@ -1,6 +1,7 @@
 """A retailer's real e-mail test (64,000 customers, two mails and none) against answers that were computed elsewhere."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -68,12 +69,12 @@ def test_statistics_and_p_values(analysis: Analysis) -> None:
 def test_scipy_says_the_same_to_a_millionth(table: pl.DataFrame, analysis: Analysis) -> None:
     by_arm = {arm: table.filter(pl.col("segment") == arm) for arm in (MEN, WOMEN, NONE)}
     for arm in (MEN, WOMEN):
-        theirs = stats.ttest_ind(by_arm[arm]["spend"], by_arm[NONE]["spend"], equal_var=False)
+        theirs: Any = stats.ttest_ind(by_arm[arm]["spend"], by_arm[NONE]["spend"], equal_var=False)
         ours = of(analysis, "spend", arm).comparison
         assert (ours.statistic, ours.p) == pytest.approx((theirs.statistic, theirs.pvalue), rel=1e-6)
         for metric in ("visit", "conversion"):
             counts = np.array([[by_arm[a][metric].sum(), (1 - by_arm[a][metric]).sum()] for a in (arm, NONE)])
-            chi = stats.chi2_contingency(counts, correction=False)
+            chi: Any = stats.chi2_contingency(counts, correction=False)
             ours = of(analysis, metric, arm).comparison
             assert ours.statistic**2 == pytest.approx(chi.statistic, rel=1e-6)
             assert ours.p == pytest.approx(chi.pvalue, rel=1e-6)

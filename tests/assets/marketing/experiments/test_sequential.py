@@ -1,6 +1,7 @@
 """Bounds of O'Brien and Fleming's spending against published ones, and what they do to tests that are looked at ten times."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,8 @@ def test_at_each_look_the_chance_of_having_stopped_is_what_was_to_be_spent(looks
     limits = np.array(bounds(0.05, information.tolist()))
     covariance = np.sqrt(np.minimum.outer(information, information) / np.maximum.outer(information, information))
     for look in range(2, looks + 1):
-        within = multivariate_normal.cdf(
+        cdf: Any = multivariate_normal.cdf
+        within = cdf(
             limits[:look],
             mean=np.zeros(look),
             cov=covariance[:look, :look],
@@ -126,7 +128,7 @@ def test_little_power_is_lost_against_the_test_that_is_looked_at_once() -> None:
     limits = bounds(0.05, INFORMATION)
     sequential = float((z >= np.asarray(limits)).any(axis=1).mean())
     assert sequential >= 0.77
-    assert sequential == pytest.approx(power(limits, INFORMATION, norm.isf(0.025) + norm.isf(0.2)), abs=0.01)
+    assert sequential == pytest.approx(power(limits, INFORMATION, float(norm.isf(0.025) + norm.isf(0.2))), abs=0.01)
     reached = np.abs(z) >= np.asarray(limits)
     stopped = np.where(reached.any(axis=1), reached.argmax(axis=1) + 1, LOOKS)
     assert stopped.mean() / LOOKS < 0.85
