@@ -90,7 +90,7 @@ class Brief(_Part):
     product: Product | None = None
     campaign: str = Field("", max_length=120)
     photo: str | None = Field(None, max_length=300)
-    plate: Literal["auto", "drape", "pleats", "weave", "arches", "horizon", "monogram"] = "auto"
+    plate: Literal["auto", "drape", "pleats", "weave", "marble", "arches", "horizon", "window", "monogram"] = "auto"
     variant: Literal["auto", "stacked", "horizontal", "mark", "wordmark"] = "auto"
     transparent: bool = False
     format: Literal["png", "webp"] = "png"

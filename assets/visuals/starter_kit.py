@@ -18,24 +18,39 @@ def starter_text(name: str) -> str:
 
 
 def starter_logo(name: str) -> str:
-    """A monogram as SVG: the initial of the name's most telling word in a ring, drawn as outlines that need no font."""
+    """A monogram as SVG: the initial of the name's most telling word in an emerald-cut stone, as outlines without a font."""
     from assets.visuals.studio.fonts import find_family
 
     letter = initial(name)
     face = find_family("Cormorant Garamond", weight=500)
-    size = 620.0
-    outline = face.outline_of(letter, size)
+    outline = face.outline_of(letter, 560.0)
     left, top, right, bottom = outline.ink
     x, y = 500 - (left + right) / 2, 500 - (top + bottom) / 2
+    girdle, table = _emerald_cut(360, 450, 168), _emerald_cut(292, 382, 140)
+    facets = "".join(f"M{a:g} {b:g}L{c:g} {d:g}" for (a, b), (c, d) in zip(girdle, table, strict=True))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 1000">\n'
-        '  <g fill="none" stroke="#1F1C18">\n'
-        '    <circle cx="500" cy="500" r="470" stroke-width="14"/>\n'
-        '    <circle cx="500" cy="500" r="436" stroke-width="5"/>\n'
+        '  <g fill="none" stroke="#1F1C18" stroke-linejoin="miter">\n'
+        f'    <path d="{_closed(girdle)}" stroke-width="13"/>\n'
+        f'    <path d="{_closed(table)}" stroke-width="5"/>\n'
+        f'    <path d="{facets}" stroke-width="5"/>\n'
         "  </g>\n"
         f'  <path fill="#1F1C18" transform="translate({x:.1f} {y:.1f})" d="{outline.path}"/>\n'
         "</svg>\n"
     )
+
+
+def _emerald_cut(across: float, down: float, cut: float) -> list[tuple[float, float]]:
+    """The eight corners of a stone about 500, 500: half its width and height, and what is cut off at each corner."""
+    corners = []
+    for sx, sy, first in ((1, -1, True), (1, 1, False), (-1, 1, True), (-1, -1, False)):
+        pair = [(500 + sx * (across - cut), 500 + sy * down), (500 + sx * across, 500 + sy * (down - cut))]
+        corners += pair if first else pair[::-1]
+    return corners
+
+
+def _closed(corners: list[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in corners) + "Z"
 
 
 def initial(name: str) -> str:

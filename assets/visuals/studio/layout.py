@@ -20,6 +20,8 @@ from assets.visuals.svg_safety import nested, recoloured
 _READABLE = 4.5
 _SHRINK = 0.94
 _SMALLEST = 0.4
+_YIELDS_TO = 0.56
+"""How far a headline shrinks alone, before what stands with it does."""
 _OWN_SMALLEST = 0.6
 """How far a headline shrinks for its longest word before the word is hyphenated."""
 
@@ -133,7 +135,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Words:
-    """A text of a stack. `size` shrinks with the others, not below `floor`; `gap` is the space before it; pixels."""
+    """A text of a stack. `size` shrinks with the others, not below `floor`; `gap` is the space before it; pixels.
+
+    One that `yields` shrinks before the others do, so that small print keeps its size from page to page.
+    """
 
     name: str
     text: str
@@ -144,6 +149,7 @@ class Words:
     floor: float = 11.0
     widest: float | None = None
     underlined: bool = False
+    yields: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,7 @@ class Page:
     parts: list[str] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
     areas: dict[str, Bounds] = field(default_factory=dict)
+    frames: list[tuple[str, Box]] = field(default_factory=list)
     _logos: int = 0
 
     @property
@@ -219,22 +226,53 @@ class Page:
         self.parts.append("</g>")
 
     def stack(self, box: Box, items: Sequence[Words | Drawn], *, align: str, upright: str = "middle") -> Box:
-        """Items under each other in a box; all shrink alike until they fit. Returns the box that they take.
+        """Items under each other in a box; those that yield shrink first, then all alike, until they fit. Returns their box.
 
         `align` is left, centre or right, `upright` top, middle or bottom. Raises TextDoesNotFit.
         """
         items = [item for item in items if isinstance(item, Drawn) or item.text.strip()]
-        scale = 1.0
+        if not items:
+            return Box(box.x, box.y, box.width, 0)
+        scale, yielded = 1.0, 1.0
         while scale >= _SMALLEST:
-            found = self._try(items, box, scale)
+            found = self._try(items, box, scale, yielded)
             if found is not None and sum(height + gap for _, height, gap in found) <= box.height:
                 return self._put(items, found, box, scale, align, upright)
-            scale *= _SHRINK
+            if yielded > _YIELDS_TO and any(isinstance(item, Words) and item.yields for item in items):
+                yielded *= _SHRINK
+            else:
+                scale *= _SHRINK
         longest = max((item for item in items if isinstance(item, Words)), key=lambda item: len(item.text))
         raise TextDoesNotFit(
             f"{longest.name} ({len(longest.text)} characters) does not fit {self.width:.0f}x{self.height:.0f}: "
             "shorten it, or choose a larger size"
         )
+
+    def row(self, box: Box, left: Words | None, right: Words | None) -> bool:
+        """Two short texts on one baseline at the box's foot, one at each side. False, and nothing, where they do not fit so."""
+        items = [item for item in (left, right) if item is not None and item.text.strip()]
+        scale = 1.0
+        while items and all(item.size * scale >= item.floor for item in items):
+            blocks = [
+                set_text(item.text, item.style, item.size * scale, box.width, self.language, hyphenate=False)
+                for item in items
+            ]
+            whole = [block for block in blocks if block is not None and len(block.lines) == 1]
+            air = 2.5 * max(item.size for item in items) * scale * (len(items) - 1)
+            if len(whole) == len(items) and sum(block.ink_width for block in whole) + air <= box.width:
+                belows = [
+                    block.height - block.first_baseline + (block.size * 0.35 if item.underlined else 0.0)
+                    for item, block in zip(items, whole, strict=True)
+                ]
+                baseline = box.bottom - max(belows)
+                if baseline - max(block.first_baseline for block in whole) >= box.y:
+                    for item, block, below in zip(items, whole, belows, strict=True):
+                        side = "left" if item is left else "right"
+                        x = box.x if item is left else box.right - block.width
+                        self._set(item, block, x, baseline - block.first_baseline, side, box, below)
+                    return True
+            scale *= _SHRINK
+        return not items
 
     def upright_label(self, box: Box, words: Words) -> None:
         """One line that is read from below upwards, at the box's lower left. Raises TextDoesNotFit."""
@@ -264,7 +302,7 @@ class Page:
         )
 
     def _try(
-        self, items: Sequence[Words | Drawn], box: Box, scale: float
+        self, items: Sequence[Words | Drawn], box: Box, scale: float, yielded: float
     ) -> list[tuple[Block | None, float, float]] | None:
         found: list[tuple[Block | None, float, float]] = []
         for number, item in enumerate(items):
@@ -274,7 +312,8 @@ class Page:
                     return None
                 found.append((None, item.height * scale, gap))
                 continue
-            block = self._block(item, min(box.width, item.widest or box.width), scale)
+            own = scale * yielded if item.yields else scale
+            block = self._block(item, min(box.width, item.widest or box.width), own)
             if block is None:
                 return None
             height = block.height + (block.size * 0.35 if item.underlined else 0)
@@ -313,12 +352,16 @@ class Page:
                 item.draw(self, Box(x, y, width, height))
             elif block is not None:
                 x = box.x + (box.width - block.width) * {"left": 0.0, "centre": 0.5, "right": 1.0}[align]
-                for data in block.paths(x, y, align):
-                    self.path(data, fill=item.colour)
-                ink = block.ink(x, y, align)
-                self.placed.append(Placed(item.name, item.text, box.bounds, ink, block.size, item.colour))
-                if item.underlined:
-                    under = y + height - block.size * 0.05
-                    self.hairline(ink[0], under, ink[2], under, item.colour, max(1.0, block.size * 0.05))
+                self._set(item, block, x, y, align, box, height - block.first_baseline)
             y += height
         return Box(box.x, start, box.width, total)
+
+    def _set(self, item: Words, block: Block, x: float, y: float, align: str, box: Box, below: float) -> None:
+        """Draw and remember a block; `below` is the room under its first baseline, at whose end an underline stands."""
+        for data in block.paths(x, y, align):
+            self.path(data, fill=item.colour)
+        ink = block.ink(x, y, align)
+        self.placed.append(Placed(item.name, item.text, box.bounds, ink, block.size, item.colour))
+        if item.underlined:
+            under = y + block.first_baseline + below - block.size * 0.05
+            self.hairline(ink[0], under, ink[2], under, item.colour, max(1.0, block.size * 0.05))

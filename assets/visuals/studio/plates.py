@@ -1,6 +1,7 @@
-"""What stands where a photograph would: a photograph, or else cloth, pleats, arches, a horizon or the monogram, from a seed.
+"""What stands where a photograph would, and papers: a photograph, or else a surface in light; the mark in repeat.
 
-Belongs here: pictures without words. Does not belong here: showing a product that nobody photographed; none of these claims to.
+Belongs here: pictures without words. Does not belong here: how a surface is drawn (`surfaces`), and showing a product that
+nobody photographed; none of these claims to.
 """
 
 from __future__ import annotations
@@ -8,56 +9,51 @@ from __future__ import annotations
 import base64
 import io
 import math
-from random import Random
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal
 
-from assets.visuals.colour import luminance, mixed
+from assets.visuals.colour import contrast, luminance, mixed, rgb_of
 from assets.visuals.studio.layout import Box, Page
+from assets.visuals.studio.surfaces import Ramp, smooth, surface
 
-KINDS = ("drape", "arches", "horizon", "monogram")
-"""Those that a seed chooses among; `pleats` and `weave` are drawn where a brief names them."""
+KINDS = ("drape", "arches", "horizon", "window")
+"""Those that a seed chooses among; `pleats`, `weave`, `marble` and `monogram` are drawn where a brief names them."""
+
+Side = Literal["", "left", "right", "top", "bottom"]
+_MELTS = (0.30, 0.86)
+"""A picture that melts into its page is gone at the first share of its length, and whole from the second on."""
 
 
 def plate(
-    page: Page, box: Box, seed: int, *, photo: bytes | None = None, tone: str | None = None, kind: str = ""
+    page: Page,
+    box: Box,
+    seed: int,
+    *,
+    photo: bytes | None = None,
+    tone: str | None = None,
+    kind: str = "",
+    melts: Side = "",
 ) -> None:
-    """Fill a box. `tone` is the colour that leads, such as a product's; without it the accent does."""
+    """Fill a box. `tone` is the colour that leads, such as a product's; without it the accent does.
+
+    `melts` names the side at which the picture becomes the page's ground.
+    """
+    width, height = math.ceil(box.width), math.ceil(box.height)
     if photo is not None:
-        _photograph(page, box, photo)
+        pixels = _photograph(photo, width, height)
+        if melts:
+            pixels = _melted(pixels, melts, page.theme.ground)
+        _put(page, box, _png(pixels))
         return
-    random = Random(seed)
-    draw = {
-        "drape": _drape,
-        "pleats": _pleats,
-        "weave": _weave,
-        "arches": _arches,
-        "horizon": _horizon,
-        "monogram": _monogram,
-    }
     chosen = kind or KINDS[seed % len(KINDS)]
-    draw[chosen](page, box, random, tone or _tone(page))
-
-
-def pattern(page: Page, box: Box, colour: str, cell: float, *, turned: bool = False) -> None:
-    """The mark in half-drop repeat, with diamonds between."""
-    rows, columns = math.ceil(box.height / cell) + 2, math.ceil(box.width / cell) + 2
-    x0 = box.x + (box.width - columns * cell) / 2
-    y0 = box.y + (box.height - rows * cell) / 2
-    mark = cell * 0.5
-    for column in range(columns):
-        drop = cell / 2 if column % 2 else 0.0
-        for row in range(-1, rows):
-            x, y = x0 + (column + 0.5) * cell, y0 + (row + 0.5) * cell + drop
-            if turned and (row + column) % 2:
-                diamond(page, x, y, mark * 0.3, colour)
-            else:
-                page.logo(Box(x - mark / 2, y - mark / 2, mark, mark), colour)
-            diamond(page, x, y + cell / 2, cell * 0.035, colour)
+    ramp = _ramp(page, tone or _tone(page), chosen)
+    logo = page.theme.kit.logo.markup if chosen == "monogram" else ""
+    _put(page, box, _surface(chosen, width, height, seed, ramp, logo, melts, page.theme.ground))
 
 
 def diamond(page: Page, x: float, y: float, radius: float, colour: str) -> None:
-    page.path(
-        f"M{x:.2f} {y - radius:.2f}L{x + radius:.2f} {y:.2f}L{x:.2f} {y + radius:.2f}L{x - radius:.2f} {y:.2f}Z", colour
-    )
+    page.path(_diamond(x, y, radius), colour)
 
 
 def arch(box: Box) -> str:
@@ -70,165 +66,188 @@ def arch(box: Box) -> str:
     )
 
 
+# Papers
+
+
+def pattern(page: Page, box: Box, colour: str, cell: float, number: int) -> None:
+    """A paper in one colour, one of `PAPERS`; `cell` is its repeat in pixels."""
+    PAPERS[number % len(PAPERS)](page, box, colour, cell)
+
+
+def _half_drop(page: Page, box: Box, colour: str, cell: float) -> None:
+    """The mark in half-drop repeat, a point between each two."""
+    mark = cell * 0.46
+    for x, y in _places(box, cell, drop=True):
+        page.logo(Box(x - mark / 2, y - mark / 2, mark, mark), colour)
+        diamond(page, x, y + cell / 2, cell * 0.026, colour)
+
+
+def _lattice(page: Page, box: Box, colour: str, cell: float) -> None:
+    """Quilted: fine lines that cross, the mark in each second field, a point where they meet."""
+    lines = []
+    reach = box.width + box.height
+    for n in range(-math.ceil(reach / cell), math.ceil(reach / cell) + 1):
+        x = box.x + box.width / 2 + n * cell
+        lines.append(
+            f"M{x - reach:.1f} {box.y + box.height / 2 - reach:.1f}L{x + reach:.1f} {box.y + box.height / 2 + reach:.1f}"
+        )
+        lines.append(
+            f"M{x + reach:.1f} {box.y + box.height / 2 - reach:.1f}L{x - reach:.1f} {box.y + box.height / 2 + reach:.1f}"
+        )
+    page.path("".join(lines), stroke=colour, line=cell * 0.009)
+    mark = cell * 0.3
+    x0, y0 = box.x + box.width / 2, box.y + box.height / 2
+    across, down = math.ceil(box.width / cell / 2) + 1, math.ceil(box.height / cell / 2) + 1
+    for column in range(-across, across + 1):
+        for row in range(-down, down + 1):
+            x, y = x0 + column * cell, y0 + (row + 0.5) * cell
+            page.logo(Box(x - mark / 2, y - mark / 2, mark, mark), colour)
+            diamond(page, x, y - cell / 2, cell * 0.035, colour)
+
+
+def _fans(page: Page, box: Box, colour: str, cell: float) -> None:
+    """Fans of the nineteen twenties: half circles within half circles, row over row."""
+    ground = page.theme.ground
+    rows = math.ceil(box.height / (cell / 2)) + 2
+    columns = math.ceil(box.width / cell) + 2
+    for row in range(rows + 1):
+        y = box.y + row * cell / 2
+        for column in range(-1, columns):
+            x = box.x + (box.width - (columns - 2) * cell) / 2 + column * cell + (cell / 2 if row % 2 else 0.0)
+            for step, share in enumerate((1.0, 0.84, 0.68, 0.52, 0.36, 0.2)):
+                radius = cell / 2 * share
+                page.circle(
+                    x, y, radius, ground if step == 0 else "none", colour, cell * (0.012 if step == 0 else 0.006)
+                )
+            page.circle(x, y, cell * 0.026, colour)
+
+
+def _arcade(page: Page, box: Box, colour: str, cell: float) -> None:
+    """Arches side by side, floor over floor, each a half further on."""
+    tall = cell * 1.24
+    rows, columns = math.ceil(box.height / tall) + 1, math.ceil(box.width / cell) + 2
+    for row in range(rows):
+        for column in range(-1, columns):
+            x = box.x + column * cell + (cell / 2 if row % 2 else 0.0)
+            y = box.y + (box.height - rows * tall) / 2 + row * tall
+            for step in range(3):
+                inset = cell * (0.045 + 0.075 * step)
+                page.path(
+                    arch(Box(x + inset, y + inset, cell - 2 * inset, tall - inset)),
+                    stroke=colour,
+                    line=cell * (0.012 if step == 0 else 0.006),
+                )
+            diamond(page, x + cell / 2, y + tall * 0.66, cell * 0.04, colour)
+
+
+PAPERS: tuple[Callable[[Page, Box, str, float], None], ...] = (_half_drop, _lattice, _fans, _arcade)
+
+
+def _places(box: Box, cell: float, *, drop: bool) -> list[tuple[float, float]]:
+    """Middles of the fields of a repeat that covers the box, the first in its middle."""
+    across, down = math.ceil(box.width / cell / 2) + 1, math.ceil(box.height / cell / 2) + 1
+    x0, y0 = box.x + box.width / 2, box.y + box.height / 2
+    return [
+        (x0 + column * cell, y0 + row * cell + (cell / 2 if drop and column % 2 else 0.0))
+        for column in range(-across, across + 1)
+        for row in range(-down, down + 1)
+    ]
+
+
+def _diamond(x: float, y: float, radius: float) -> str:
+    return f"M{x:.2f} {y - radius:.2f}L{x + radius:.2f} {y:.2f}L{x:.2f} {y + radius:.2f}L{x - radius:.2f} {y:.2f}Z"
+
+
+# Surfaces
+
+
 def _tone(page: Page) -> str:
     """The accent on light pages, a lighter ground on dark ones."""
     theme = page.theme
-    return theme.accent if luminance(theme.ground) > 0.3 else mixed(theme.ground, theme.accent, 0.55)
+    return theme.accent if luminance(theme.ground) > 0.3 else mixed(theme.ground, theme.accent, 0.5)
 
 
-def _drape(page: Page, box: Box, random: Random, tone: str) -> None:
-    """Cloth that hangs in folds: strips between flowing lines, each a shade of the fold's curve."""
+def _ramp(page: Page, tone: str, kind: str) -> Ramp:
+    """Shadow and light of a tone, in the house's own dark and light, so that no picture leaves the palette."""
     palette = page.theme.kit.kit.palette
-    light, dark = mixed(tone, palette.of("background"), 0.62), mixed(tone, palette.of("deep"), 0.55)
-    waves = [
-        (random.uniform(0.6, 1.2), random.uniform(0, math.tau)),
-        (random.uniform(1.4, 2.4), random.uniform(0, math.tau)),
-    ]
-    folds = [
-        (random.uniform(2.4, 3.6), random.uniform(0, math.tau)),
-        (random.uniform(5.0, 8.0), random.uniform(0, math.tau)),
-    ]
-    sway = box.width * random.uniform(0.05, 0.11)
-    lean = box.width * random.uniform(-0.22, 0.22)
-    strips, steps = 420, 24
-    page.rect(box, mixed(light, dark, 0.5))
-
-    def x_of(part: float, down: float) -> float:
-        bend = sum(math.sin(math.tau * turns * (down * 0.5 + part * 0.35) + phase) / turns for turns, phase in waves)
-        return box.x - box.width * 0.3 + part * box.width * 1.6 + bend * sway + lean * (down - 0.5)
-
-    for number in range(strips):
-        part = number / strips
-        curve = sum(
-            weight * math.sin(math.tau * turns * part + phase)
-            for weight, (turns, phase) in zip((0.62, 0.38), folds, strict=True)
-        )
-        shade = 0.5 + 0.5 * math.tanh(1.5 * curve)
-        edge = [(x_of(part, n / steps), box.y + box.height * n / steps) for n in range(steps + 1)]
-        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in edge)
-        page.path(
-            f"M{line}L{box.right + 9:.1f} {box.bottom:.1f}L{box.right + 9:.1f} {box.y:.1f}Z", mixed(light, dark, shade)
-        )
+    dark, pale = palette.of("deep"), palette.of("background")
+    if kind in _AIRY and luminance(page.theme.ground) > 0.3:
+        tone = mixed(tone, pale, 0.5) if contrast(tone, pale) > 2 else tone
+        return Ramp(mixed(tone, dark, 0.5), mixed(tone, pale, 0.2), mixed(tone, pale, 0.9))
+    return Ramp(mixed(tone, dark, 0.8), tone, mixed(tone, pale, 0.72))
 
 
-def _pleats(page: Page, box: Box, random: Random, tone: str) -> None:
-    """Silk in knife pleats: each is lit at its edge and falls into the shadow of the next."""
-    palette = page.theme.kit.kit.palette
-    light, dark = mixed(tone, palette.of("background"), 0.5), mixed(tone, palette.of("deep"), 0.62)
-    count, shades, steps = random.randint(13, 18), 26, 20
-    lean, phase = random.uniform(-0.16, 0.16), random.uniform(0, math.tau)
-    widths = [1 + 0.34 * math.sin(math.tau * n / count * 1.3 + phase) for n in range(count)]
-    spread = box.width * 1.4
-    page.rect(box, mixed(light, dark, 0.5))
-
-    def edge(part: float) -> str:
-        points = []
-        for n in range(steps + 1):
-            down = n / steps
-            bend = lean * (down - 0.5) + 0.018 * math.sin(math.tau * (0.55 * down + 0.4 * part) + phase)
-            points.append(
-                f"{box.x - box.width * 0.2 + part * spread + bend * box.width:.1f} {box.y + box.height * down:.1f}"
-            )
-        return "L".join(points)
-
-    begin, total = 0.0, sum(widths)
-    for width in widths:
-        share = width / total
-        for number in range(shades):
-            part = begin + share * number / shades
-            # Bright where the fold turns, then down the side that leans away.
-            fall = (number / (shades - 1)) ** 0.7
-            page.path(
-                f"M{edge(part)}L{box.right + 9:.1f} {box.bottom:.1f}L{box.right + 9:.1f} {box.y:.1f}Z",
-                mixed(light, dark, 0.06 + 0.9 * fall),
-            )
-        begin += share
+_AIRY = frozenset({"arches", "horizon", "window"})
 
 
-def _weave(page: Page, box: Box, random: Random, tone: str) -> None:
-    """Herringbone, close: two yarns that change their slant from column to column."""
-    palette = page.theme.kit.kit.palette
-    ground, yarn = mixed(tone, palette.of("deep"), 0.3), mixed(tone, palette.of("background"), 0.3)
-    page.rect(box, ground)
-    column = min(box.width, box.height) / random.choice((15, 16, 17))
-    pitch = column / 3.4
-    columns = math.ceil(box.width / column) + 1
-    for number in range(columns):
-        left = box.x + number * column
-        slant = 1 if number % 2 else -1
-        line = []
-        for row in range(-int(column / pitch) - 1, math.ceil(box.height / pitch) + int(column / pitch) + 2):
-            y = box.y + row * pitch
-            line.append(
-                f"M{left + 0.04 * column:.1f} {y:.1f}L{left + 0.96 * column:.1f} {y + slant * column * 0.92:.1f}"
-            )
-        page.path("".join(line), stroke=yarn, line=pitch * 0.46)
-        page.hairline(left, box.y, left, box.bottom, mixed(ground, palette.of("deep"), 0.5), max(1.0, column * 0.035))
+@lru_cache(maxsize=6)
+def _surface(kind: str, width: int, height: int, seed: int, ramp: Ramp, logo: str, melts: Side, ground: str) -> bytes:
+    """PNG of a surface. The pages of a brief in several languages share it."""
+    mark = _mark(logo, width, height) if logo else None
+    pixels = surface(kind, width, height, seed, ramp, mark)
+    return _png(_melted(pixels, melts, ground) if melts else pixels)
 
 
-def _arches(page: Page, box: Box, random: Random, tone: str) -> None:
-    """A row of doorways, one within the other."""
-    palette = page.theme.kit.kit.palette
-    light, dark = mixed(tone, palette.of("background"), 0.8), mixed(tone, palette.of("deep"), 0.35)
-    page.rect(box, light)
-    count = 6
-    side = random.choice((-1, 1))
-    for number in range(count):
-        share = 1 - number / count
-        width, height = box.width * 0.82 * share + box.width * 0.04, box.height * 0.86 * share + box.height * 0.06
-        x = box.x + (box.width - width) / 2 + side * number * box.width * 0.022
-        page.path(arch(Box(x, box.bottom - height, width, height)), mixed(light, dark, (number + 1) / count))
+def _mark(logo: str, width: int, height: int) -> Any:
+    """Where the kit's mark is, 0 to 1, in the middle of a plate, with the soft edge of a press."""
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    from assets.visuals.studio.render import rasterise
+    from assets.visuals.svg_safety import nested, recoloured
+
+    side = min(width, height) * 0.5
+    placed = nested(recoloured(logo, "#000000"), (width - side) / 2, (height - side) / 2, side, side, "mark")
+    page = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{placed}</svg>'
+    with Image.open(io.BytesIO(rasterise(page, width, height)), formats=("PNG",)) as picture:
+        soft = picture.convert("RGBA").getchannel("A").filter(ImageFilter.GaussianBlur(side / 420))
+    return np.asarray(soft, dtype=np.float32) / 255
 
 
-def _horizon(page: Page, box: Box, random: Random, tone: str) -> None:
-    """A low sun over hills, in one colour."""
-    palette = page.theme.kit.kit.palette
-    light, dark = mixed(tone, palette.of("background"), 0.82), mixed(tone, palette.of("deep"), 0.5)
-    page.rect(box, light)
-    short = min(box.width, box.height)
-    page.circle(
-        box.x + box.width * random.uniform(0.36, 0.64), box.y + box.height * 0.42, short * 0.2, mixed(light, tone, 0.75)
-    )
-    layers = 5
-    for number in range(layers):
-        level = box.y + box.height * (0.54 + 0.1 * number)
-        phase, turns = random.uniform(0, math.tau), random.uniform(0.5, 1.1)
-        points = [
-            (
-                box.x + box.width * n / 48,
-                level
-                + box.height * 0.05 * math.sin(math.tau * turns * n / 48 + phase)
-                + box.height * 0.016 * math.sin(math.tau * 2.3 * turns * n / 48 + phase * 2),
-            )
-            for n in range(49)
-        ]
-        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        page.path(
-            f"M{line}L{box.right:.1f} {box.bottom:.1f}L{box.x:.1f} {box.bottom:.1f}Z",
-            mixed(light, dark, 0.25 + 0.75 * number / (layers - 1)),
-        )
+def _melted(pixels: Any, side: Side, ground: str) -> Any:
+    """The picture becomes its page's ground towards a side, and is nothing but ground at its edge."""
+    import numpy as np
+
+    height, width = pixels.shape[:2]
+    along = np.linspace(0, 1, width if side in ("left", "right") else height, dtype=np.float32)
+    seen = smooth(*_MELTS, along if side in ("left", "top") else 1 - along)
+    seen = seen[None, :, None] if side in ("left", "right") else seen[:, None, None]
+    chance = np.random.default_rng(1).uniform(-0.5, 0.5, pixels.shape).astype(np.float32) * (seen > 0)
+    return np.clip(np.rint(np.array(rgb_of(ground)) * (1 - seen) + pixels * seen + chance), 0, 255).astype(np.uint8)
 
 
-def _monogram(page: Page, box: Box, random: Random, tone: str) -> None:
-    """The mark, large, over its own repeat."""
-    palette = page.theme.kit.kit.palette
-    ground = mixed(tone, palette.of("deep"), 0.55)
-    page.rect(box, ground)
-    pattern(page, box, mixed(ground, palette.of("on_deep"), 0.16), min(box.width, box.height) / random.choice((4, 5)))
+def solid_of(box: Box, side: Side) -> Box:
+    """The part of a picture that melts at a side in which there is more than ground."""
+    gone = _MELTS[0]
+    return {
+        "": box,
+        "left": Box(box.x + box.width * gone, box.y, box.width * (1 - gone), box.height),
+        "right": Box(box.x, box.y, box.width * (1 - gone), box.height),
+        "top": Box(box.x, box.y + box.height * gone, box.width, box.height * (1 - gone)),
+        "bottom": Box(box.x, box.y, box.width, box.height * (1 - gone)),
+    }[side]
 
 
-def _photograph(page: Page, box: Box, photo: bytes) -> None:
+def _photograph(photo: bytes, width: int, height: int) -> Any:
     """Cut to the box about the middle of the upper half, where a figure's head is, and scaled to its pixels."""
+    import numpy as np
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(photo), formats=("PNG", "JPEG", "WEBP")) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGB")
-    fitted = ImageOps.fit(
-        picture, (math.ceil(box.width), math.ceil(box.height)), Image.Resampling.LANCZOS, centering=(0.5, 0.42)
-    )
+    return np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS, centering=(0.5, 0.42)))
+
+
+def _png(pixels: Any) -> bytes:
+    from PIL import Image
+
     out = io.BytesIO()
-    fitted.save(out, format="PNG", compress_level=1)
-    data = base64.b64encode(out.getvalue()).decode("ascii")
+    Image.fromarray(pixels).save(out, format="PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _put(page: Page, box: Box, png: bytes) -> None:
+    data = base64.b64encode(png).decode("ascii")
     page.parts.append(
         f'<image x="{box.x:.2f}" y="{box.y:.2f}" width="{box.width:.2f}" height="{box.height:.2f}" '
         f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>'

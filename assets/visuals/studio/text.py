@@ -17,6 +17,7 @@ from itertools import pairwise
 from assets.visuals.brand_kit import Typeface
 from assets.visuals.errors import VisualsError
 from assets.visuals.studio.fonts import Bounds, FontSet, Shaped, font_set
+from assets.visuals.studio.typography import dressed
 
 SOFT_HYPHEN = "\u00ad"
 NO_BREAK = "\u00a0\u202f\u2060"
@@ -116,13 +117,13 @@ def set_text(text: str, style: Style, size: float, width: float, language: str, 
 
 
 def prepare(text: str, style: Style, language: str) -> str:
-    """Composed, with single spaces, in capitals where the style says so; line ends that were written stay."""
+    """Composed, with single spaces and the language's marks, in capitals where the style says so; written line ends stay."""
     plain = unicodedata.normalize("NFC", text)
     if any(unicodedata.bidirectional(c) in ("R", "AL") for c in plain):
         raise VisualsError(
             f"{text[:30]!r} is written from the right, which the studio does not set yet: choose another provider"
         )
-    lines = [re.sub(r"[ \t\r\f\v]+", " ", line).strip() for line in plain.split("\n")]
+    lines = [dressed(re.sub(r"[ \t\r\f\v]+", " ", line).strip(), language) for line in plain.split("\n")]
     plain = "".join(
         c for c in "\n".join(line for line in lines if line) if c == "\n" or unicodedata.category(c) != "Cc"
     )
@@ -206,7 +207,7 @@ def _cost(filled: float, style: Style, *, final: bool, hyphen: bool) -> float:
     cost = _HYPHEN_COST if hyphen else 0.0
     if final and not style.balanced:
         # A paragraph ends where it ends, but not with a crumb.
-        return cost + (0.3 if filled < 0.2 else 0.0)
+        return cost + (0.3 if filled < 0.25 else 0.0)
     return cost + (1 - filled) ** 2
 
 
