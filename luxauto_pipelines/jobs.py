@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from luxauto_pipelines.visual_jobs import VISUAL_JOBS
 from resources.store.brand_store import BrandStore
 
 DAILY_ASSETS = ("transactions", "stock_movements", "movement_costs", "ledger", "financial_report")
@@ -251,6 +252,7 @@ JOBS = [
     visual_planning,
     picture_making,
     picture_gallery,
+    *VISUAL_JOBS,
     channel_sync,
     channel_inbox_sync,
     stock_publication,

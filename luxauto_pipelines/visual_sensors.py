@@ -1,12 +1,14 @@
-"""What starts the making of pictures: a kit, a brief or a product that is new.
+"""What starts the making of pictures: a kit, a brief or a product that is new; a batch that is due or has ended.
 
 Belongs here: when a run is asked for, and under which key. Does not belong here: which pictures a brand needs
 (`assets/visuals/planned`), and making them.
 
-A brief is asked for once in each version: a run that failed is for a person to look at, since pictures cost money.
+A brief is asked for once in each version: a run that failed is for a person to look at, since pictures cost money. Where many
+shots wait, they are left to a batch, and those that the batch did not bring are then asked for like others.
 """
 
 import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,6 +17,8 @@ import polars as pl
 from assets.visuals.made import VISUALS
 from assets.visuals.planned import PLANNED
 from luxauto_pipelines.jobs import picture_making, visual_planning
+from luxauto_pipelines.picture_batches import maker_of, missing_briefs
+from luxauto_pipelines.visual_jobs import picture_batch_collection, picture_batch_submission
 from resources.lake import Lake, MissingAsset
 from resources.settings import Settings
 from resources.store.brand_store import BrandStore
@@ -22,14 +26,27 @@ from resources.store.brand_store import BrandStore
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from assets.visuals.batch_making import Batched
+    from assets.visuals.making import Maker
+    from resources.channels.transport import Clock
+    from resources.images.batches import PictureBatches
+    from resources.store.image_batches import BatchRow
+
 PLANNING_INTERVAL_SECONDS = 60
 MAKING_INTERVAL_SECONDS = 30
+BATCHES_INTERVAL_SECONDS = 60
+ASKING_INTERVAL_SECONDS = 180
+"""A vendor is asked about a batch at most so often."""
+AGAIN_AFTER = timedelta(minutes=30)
+"""A batch that is still open so long after its run was asked for, as that failed, is asked for again."""
 MOST_AT_ONCE = 10
 BRIEF_TAG = "luxauto/brief"
+BATCH_TAG = "luxauto/batch"
+_SUBMISSION, _OF = "submission", "#"
 
 
 def build_visual_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """New products and briefs, and the pictures that are missing."""
+    """New products and briefs, the pictures that are missing, and batches of them."""
     running = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -52,7 +69,18 @@ def build_visual_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     def missing_pictures(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
         return ask_for_pictures(store, context.cursor)
 
-    return [new_product_briefs, missing_pictures]
+    @dg.sensor(
+        jobs=[picture_batch_submission, picture_batch_collection, picture_making],
+        name="picture_batches",
+        minimum_interval_seconds=BATCHES_INTERVAL_SECONDS,
+        default_status=running,
+        description="Orders many shots that wait as one batch at half the price, takes in batches that have ended, and has "
+        "the pictures judged and kept that they brought.",
+    )
+    def picture_batches(context: dg.SensorEvaluationContext, store: dg.ResourceParam[BrandStore]) -> dg.SensorResult:
+        return look_after_batches(store, context.cursor)
+
+    return [new_product_briefs, missing_pictures, picture_batches]
 
 
 def ask_for_planning(store: BrandStore, cursor: str | None) -> dg.SensorResult:
@@ -76,7 +104,11 @@ def ask_for_pictures(store: BrandStore, cursor: str | None) -> dg.SensorResult:
     waiting = [row for row in missing.iter_rows(named=True) if asked.get(row["brief"]) != row["brief_hash"]]
     if not waiting:
         return dg.SensorResult(skip_reason=f"{missing.height} briefs without pictures, all asked for", cursor=cursor)
-    able = _made_by_somebody(store, waiting)
+    maker = maker_of(store)
+    if maker is None:
+        return dg.SensorResult(skip_reason="no brand kit: luxauto brand init", cursor=cursor)
+    waiting = _by_themselves(store, maker, waiting)
+    able = _made_by_somebody(store, maker, waiting)
     chosen = able[:MOST_AT_ONCE]
     if not chosen:
         return dg.SensorResult(
@@ -97,21 +129,141 @@ def ask_for_pictures(store: BrandStore, cursor: str | None) -> dg.SensorResult:
     )
 
 
-def _made_by_somebody(store: BrandStore, rows: "Sequence[Mapping[str, Any]]") -> "list[Mapping[str, Any]]":
+def look_after_batches(store: BrandStore, cursor: str | None, clock: "Clock | None" = None) -> dg.SensorResult:
+    """One tick: a run that hands in a batch of many shots that wait, one for each batch that has ended, and one for each brief
+    whose picture a batch brought. The cursor holds what was asked for and when."""
+    from assets.visuals.batch_making import REMEMBERED, batched
+    from resources.channels.transport import Clock
+    from resources.images.batches import open_picture_batches
+
+    now = (clock or Clock()).now()
+    asked: dict[str, str] = json.loads(cursor) if cursor else {}
+    batches = open_picture_batches(store, clock=clock)
+    try:
+        known = batched(batches, now)
+        recent = batches.batches(now - REMEMBERED)
+        pending = [row for row in recent if row.is_open]
+        requests = [
+            _collection(row, now, asked)
+            for row in pending
+            if _is_due(row.request_key, now, asked) and batches.is_to_be_collected(row, ASKING_INTERVAL_SECONDS)
+        ]
+        missing = missing_briefs(store)
+        requests += _brought([row for row in recent if not row.is_open], missing, asked)
+        waiting = [row for row in missing if row not in known]
+        if _is_due(_SUBMISSION, now, asked) and _are_many(store, batches, waiting):
+            requests.append(_submission(batches.policy.batch_from, now, asked))
+    finally:
+        batches.close()
+    names = {row.request_key for row in recent} | {_SUBMISSION}
+    kept = json.dumps({name: at for name, at in asked.items() if name.split(_OF)[0] in names})
+    if not requests:
+        return dg.SensorResult(skip_reason=f"{len(pending)} batches are open, nothing is due", cursor=kept)
+    return dg.SensorResult(run_requests=requests, cursor=kept)
+
+
+def _collection(row: "BatchRow", now: datetime, asked: dict[str, str]) -> dg.RunRequest:
+    asked[row.request_key] = now.isoformat()
+    return dg.RunRequest(
+        run_key=f"{row.request_key}:{now:%Y%m%dT%H%M%S}",
+        job_name=picture_batch_collection.name,
+        run_config={"ops": {"collect_picture_batches": {"config": {"batches": [row.request_key]}}}},
+        tags={BATCH_TAG: row.request_key},
+    )
+
+
+def _submission(least: int, now: datetime, asked: dict[str, str]) -> dg.RunRequest:
+    asked[_SUBMISSION] = now.isoformat()
+    return dg.RunRequest(
+        run_key=f"{_SUBMISSION}:{now:%Y%m%dT%H%M%S}",
+        job_name=picture_batch_submission.name,
+        run_config={"ops": {"submit_picture_batch": {"config": {"least": least}}}},
+    )
+
+
+def _brought(
+    ended: "Sequence[BatchRow]", missing: "Sequence[Mapping[str, Any]]", asked: dict[str, str]
+) -> list[dg.RunRequest]:
+    """Runs for briefs whose pictures a batch has brought, some at a time; each once."""
+    from assets.visuals.batch_making import identity_of, is_made
+
+    wanted = {identity_of(row) for row in missing}
+    requests = []
+    for row in ended:
+        for item in row.items:
+            name = f"{row.request_key}{_OF}{item.brief}"
+            if name in asked or (item.brief, item.brief_hash) not in wanted or not is_made(row, item.custom_id):
+                continue
+            if len(requests) == MOST_AT_ONCE:
+                return requests
+            asked[name] = str(item.brief_hash)
+            requests.append(
+                dg.RunRequest(
+                    run_key=name,
+                    job_name=picture_making.name,
+                    partition_key=item.brief,
+                    tags={BRIEF_TAG: str(item.brief), BATCH_TAG: row.request_key},
+                )
+            )
+    return requests
+
+
+def _is_due(name: str, now: datetime, asked: "Mapping[str, str]") -> bool:
+    return name not in asked or now - datetime.fromisoformat(asked[name]) >= AGAIN_AFTER
+
+
+def _are_many(store: BrandStore, batches: "PictureBatches", waiting: "Sequence[Mapping[str, Any]]") -> bool:
+    """Whether so many of the shots that wait are for a batch that one is handed in."""
+    least = batches.policy.batch_from
+    if not least or len(waiting) < least:
+        return False
+    maker = maker_of(store)
+    return maker is not None and len(_for_batches(maker, batches, waiting)) >= least
+
+
+def _for_batches(
+    maker: "Maker", batches: "PictureBatches", rows: "Sequence[Mapping[str, Any]]"
+) -> "Sequence[Mapping[str, Any]]":
+    from assets.visuals.batch_making import for_batches
+
+    return for_batches(maker, batches, rows)
+
+
+def _by_themselves(
+    store: BrandStore, maker: "Maker", waiting: "Sequence[Mapping[str, Any]]"
+) -> "Sequence[Mapping[str, Any]]":
+    """Briefs that no batch has, has brought or is about to have."""
+    from assets.visuals.batch_making import batched, identity_of
+    from resources.images.batches import open_picture_batches
+
+    batches = open_picture_batches(store)
+    try:
+        known: Batched = batched(batches)
+        new = [row for row in waiting if row not in known]
+        left: set[Any] = set()
+        if batches.policy.batch_from and len(new) >= batches.policy.batch_from:
+            found = _for_batches(maker, batches, new)
+            left = {identity_of(row) for row in found} if len(found) >= batches.policy.batch_from else set()
+    finally:
+        batches.close()
+    return [row for row in waiting if identity_of(row) not in known.open | known.made | left]
+
+
+def _made_by_somebody(
+    store: BrandStore, maker: "Maker", rows: "Sequence[Mapping[str, Any]]"
+) -> "list[Mapping[str, Any]]":
     """Those of the briefs that a provider can and may make now; each kind of picture is asked about once."""
-    from assets.visuals.brand_files import briefs_folder, find_kit
+    from assets.visuals.brand_files import briefs_folder
     from assets.visuals.brief_orders import orders_of
-    from assets.visuals.making import open_maker, wanted_of
+    from assets.visuals.making import wanted_of
     from assets.visuals.planned import planned_of
 
-    loaded = find_kit(store.settings)
-    if loaded is None:
-        return []
-    maker, answers, able = open_maker(store, loaded, signed=False), {}, []
+    answers: dict[Any, bool] = {}
+    able: list[Mapping[str, Any]] = []
     for row in rows:
         kind = (row["source"], row["content_type"], row["width"], row["height"])
         if kind not in answers:
-            orders = orders_of(planned_of(row), loaded.version, briefs_folder(store.settings))
+            orders = orders_of(planned_of(row), maker.loaded.version, briefs_folder(store.settings))
             found = maker.images.candidates(wanted_of(maker, orders[0]))
             answers[kind] = any(one.rejected is None for one in found)
         if answers[kind]:

@@ -196,10 +196,24 @@ class PictureBatches:
         return [self._taken_in(row) if row.state == "submitted" else self._taken_up(row) for row in chosen]
 
     def standing(self, row: BatchRow) -> BatchReport:
-        """Where the vendor says that a submitted batch stands, and that it was asked. Raises as `OpenAIBatches.poll`."""
-        report = self._vendor(row.model).standing(row.vendor_id or "")
-        self._touch(row)
-        return report
+        """Where a submitted batch stands, by the vendor; that it was asked is written down. Raises as `OpenAIBatches.poll`."""
+        try:
+            return self._vendor(row.model).standing(row.vendor_id or "")
+        finally:
+            self._touch(row)
+
+    def is_to_be_collected(self, row: BatchRow, seconds: float) -> bool:
+        """Whether `collect` would get on with an open batch. The vendor is asked about it, unless that was done within so many
+        seconds; where it does not answer, there is nothing to be done, but for batches that are taken for lost.
+        """
+        if row.state != "submitted":
+            return self.is_due(row, SETTLING_SECONDS)
+        if not self.is_due(row, seconds):
+            return False
+        try:
+            return self.standing(row).state != "submitted"
+        except ImageError:
+            return self._clock.now() - row.created_at > LOST
 
     def is_due(self, row: BatchRow, seconds: float) -> bool:
         """Whether an open batch was last asked about, or tried, so long ago."""

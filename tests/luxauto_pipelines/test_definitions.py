@@ -269,6 +269,7 @@ def test_schedules_and_sensors_start_as_the_installation_says(
         "reservation_expiry": status,
         "new_product_briefs": status,
         "missing_pictures": status,
+        "picture_batches": status,
         # What somebody has executed is looked after in any case.
         "workflow_reconciler": "RUNNING",
         "webhook_deliveries": "RUNNING",

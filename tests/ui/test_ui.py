@@ -166,6 +166,7 @@ def test_schedules_and_the_sensor_are_shown_switched_on(page: Page) -> None:
         "reservation_expiry",
         "new_product_briefs",
         "missing_pictures",
+        "picture_batches",
         "workflow_reconciler",
         "webhook_deliveries",
     )
