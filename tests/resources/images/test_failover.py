@@ -423,7 +423,7 @@ def test_whatever_providers_do_budgets_hold_bills_are_counted_and_each_key_is_pa
             assert calls == 0 and outcome.state == "blocked"
         if outcome.state == "made" and not outcome.cached:
             brought.setdefault(f"k{key}", outcome)
-        if outcome.state == "blocked":
+        if outcome.state == "blocked" and calls:
             refused.add(f"motif {prompt}")
         clock.sleep(seconds)
     rows = [row for key in range(6) for row in ledger(books, f"k{key}")]
