@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from luxauto_pipelines import cli_visuals_review
+from luxauto_pipelines import cli_visuals_batch, cli_visuals_review
 from luxauto_pipelines.cli_brand import kit_file
 from luxauto_pipelines.cli_film import film
 from luxauto_pipelines.cli_stock import FormatOption, actor, say
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command()(film)
 app.command("import")(import_command)
 app.add_typer(cli_visuals_review.app, name="review")
+app.add_typer(cli_visuals_batch.app, name="batch")
 STUDIO, AUTO = "studio", "auto"
 
 

@@ -16,7 +16,7 @@ from resources.store.brand_store import BrandStore
 
 if TYPE_CHECKING:
     from assets.visuals.making import Maker
-    from resources.images.batches import Step
+    from resources.images.batches import PictureBatches, Step
     from resources.store.image_batches import BatchRow
 
 
@@ -71,6 +71,14 @@ def made_briefs(row: "BatchRow") -> Sequence[str]:
     from assets.visuals.batch_making import is_made
 
     return list(dict.fromkeys(item.brief for item in row.items if item.brief and is_made(row, item.custom_id)))
+
+
+def brought(store: BrandStore, batches: "PictureBatches") -> list[str]:
+    """Briefs whose pictures batches have brought, and which have none in the lake: they are to be made."""
+    from assets.visuals.batch_making import batched, identity_of
+
+    made = batched(batches).made
+    return [row["brief"] for row in missing_briefs(store) if identity_of(row) in made]
 
 
 def told(step: "Step") -> str:
