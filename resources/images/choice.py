@@ -24,6 +24,8 @@ from resources.images.protocol import MICROS, ImageRequest
 from resources.images.registry import Found, Model
 
 _RASTER = ("png", "webp", "jpeg")
+_PALETTE = "palette"
+"""The option that a model takes which knows no others: the colours to keep to."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Standing:
 class Ranked:
     """A candidate with all that is needed to ask it. `request` is fitted to what it makes; `calm` is its score with nobody in
     the queue. `able`: it could make the picture, but for what may pass, such as a budget or an outage. `wait`: in so many
-    seconds it may be asked, where that alone is in its way. `differs`: what is to be said with its picture."""
+    seconds it may be asked, where that alone is in its way. `differs`: what is to be said with its picture.
+    `estimate`: the most that it may cost, in millionths of a US dollar."""
 
     model: Model
     request: ImageRequest
@@ -69,6 +72,7 @@ class Ranked:
     calm: float = 0.0
     wait: float | None = None
     differs: tuple[str, ...] = ()
+    estimate: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -158,7 +162,8 @@ def _ranked(
     wait = stands.wait if rejected is None else None
     scored = replace(scored, rejected=rejected or stands.shut)
     told = (*([one.note] if one.note else []), *differs)
-    return Ranked(model, asked, scored, able=True, calm=calm, wait=wait, differs=told)
+    most = stands.estimate or 0
+    return Ranked(model, asked, scored, able=True, calm=calm, wait=wait, differs=told, estimate=most)
 
 
 def _lifecycle(model: Model, day: date) -> str | None:
@@ -206,17 +211,20 @@ def _needs(model: Model, request: ImageRequest, seed_required: bool) -> str | No
         return f"makes {model.most_images} at once, and {request.count} are wanted"
     if request.references and len(request.references) > model.most_references:
         return f"takes {model.most_references or 'no'} references, and {len(request.references)} are given"
+    others = sorted(set(request.options) - {_PALETTE})
     needed = {
         "seed": seed_required,
         "references": bool(request.references),
         "transparent": request.transparent,
-        "options": bool(request.options),
+        "palette": _PALETTE in request.options,
+        "options": bool(others),
     }
     words = {
         "seed": "knows no seeds, and one is required",
         "references": "takes no references",
         "transparent": "makes no transparent ground",
-        "options": f"knows no options such as {', '.join(sorted(request.options)[:3])}",
+        "palette": "takes no colours of its own (`palette`)",
+        "options": f"knows no options such as {', '.join(others[:3])}",
     }
     return next((words[name] for name, is_so in needed.items() if is_so and name not in model.supports), None)
 

@@ -365,7 +365,7 @@ class _Course(Generic[T]):
         # What an earlier call had begun is not undone by a later one that learnt nothing of it.
         if number != self._again.get(one.model.id) or how in ("poisoned", "blocked"):
             tools.budgets.settle(number, Ended(state, how, cost, error.code, str(error), usage=told, seconds=seconds))
-        counted = estimate_of(tools, one) if how == "uncertain" else cost
+        counted = one.estimate if how == "uncertain" else cost
         if isinstance(error, (Unavailable, Uncertain, Poisoned)):
             tools.breaker.failed(name, f"{error.code}: {error}" if error.code else str(error))
         elif not isinstance(error, Cancelled):
@@ -393,7 +393,7 @@ class _Course(Generic[T]):
             provider=one.model.provider,
             model=one.model.id,
             content_key=job.content_key(one),
-            reserved_micros=estimate_of(tools, one),
+            reserved_micros=one.estimate,
             day=today(tools.clock),
             started_at=tools.clock.now(),
             principal=job.principal,
@@ -430,11 +430,6 @@ def breaker_name(model: Model) -> str:
 
 def wait_name(model: Model) -> str:
     return f"images:{model.id}:wait"
-
-
-def estimate_of(tools: Failover, one: Ranked) -> int:
-    """The most that it may cost, in millionths of a US dollar."""
-    return tools.providers[one.model.id].estimate(one.request)
 
 
 def how_of(error: ImageError) -> How:

@@ -66,6 +66,8 @@ def reason(changes: dict[str, Any] | None = None, asked: dict[str, Any] | None =
         ({"supports": [], "most_references": 0}, {"references": (b"",)}, "takes no references, and 1 are given"),
         ({"supports": []}, {"transparent": True}, "makes no transparent ground"),
         ({}, {"options": {"steps": 30, "lora": "house"}}, "knows no options such as lora, steps"),
+        ({}, {"options": {"palette": ["#112233"]}}, "takes no colours of its own (`palette`)"),
+        ({"supports": ["palette"]}, {"options": {"palette": ["#112233"], "lora": "x"}}, "knows no options such as lora"),
         ({"most_prompt": 3}, {}, "takes prompts of 3 characters, and this has 5"),
         ({"retires": "2026-11-26"}, {}, "was retired on 2026-11-26"),
         ({"retires": "2026-05-12", "replacement": "two"}, {}, "was retired on 2026-05-12; two stands for it"),
@@ -83,6 +85,7 @@ def test_what_a_model_cannot_do_is_its_reason(changes: dict[str, Any], asked: di
         ({"retires": "2026-11-27"}, {}),
         ({"available": "2026-11-26"}, {}),
         ({"supports": []}, {"seed": 4, "negative": "text"}),
+        ({"supports": ["palette"]}, {"options": {"palette": ["#112233"]}}),
         ({}, {"width": 64, "height": 4096, "count": 4, "references": (b"",) * 4, "transparent": True}),
     ],
 )

@@ -335,6 +335,19 @@ def test_an_interrupted_call_is_written_down_as_lost(books: BrandStore, clock: J
     assert [(row.state, row.code) for row in ledger(books)] == [("uncertain", "interrupted")]
 
 
+def test_who_cannot_say_what_it_costs_is_not_asked_and_does_not_stop_the_others(
+    books: BrandStore, clock: JumpingClock
+) -> None:
+    class Priceless(Scripted):
+        def estimate(self, request: ImageRequest) -> int:
+            raise KeyError("ultra")
+
+    one, two = Priceless("one"), Scripted("two")
+    outcome = service(books, [one, two], clock=clock).make(wanted())
+    assert (outcome.model, one.calls) == ("two", [])
+    assert "its price for this is not known" in (rejected(outcome)["one"] or "")
+
+
 def test_no_more_calls_are_made_than_attempts_allow(books: BrandStore, clock: JumpingClock) -> None:
     providers = [Scripted(f"p{n}", [Unavailable("HTTP 500")]) for n in range(6)]
     outcome = service(books, providers, clock=clock, attempts=3).make(wanted())
