@@ -167,7 +167,8 @@ class ImageService:
         while True:
             ranked = self._ranked(wanted, found)
             if hit := self._remembered(wanted, ranked):
-                return hit
+                # It may be what this very key has just brought, in another process.
+                return self._replayed(wanted, self._earlier(wanted)) or hit
             with self._flights.begin(keys) as is_ours:
                 if is_ours:
                     # Between looking and beginning, another one may have ended.
