@@ -49,8 +49,8 @@ class BatchesAsked(dg.Config):
 @dg.op(pool="images")
 def generate_pictures(
     context: dg.OpExecutionContext, config: PictureOrder, store: dg.ResourceParam[BrandStore]
-) -> list[str]:
-    """Have pictures made as an order says; gives their ids. A repeated order brings the same ones and costs nothing."""
+) -> None:
+    """Have pictures made as an order says. A repeated order brings the same ones and costs nothing."""
     key = config.key or f"run/{context.run.root_run_id or context.run_id}"
     answer = _asked(store, "generate", key, config.order)
     pictures = answer["pictures"]
@@ -59,33 +59,33 @@ def generate_pictures(
     context.add_output_metadata(
         {
             "key": key,
-            "pictures": dg.MetadataValue.json([dict(one) for one in pictures]),
+            "pictures": dg.MetadataValue.json([one["id"] for one in pictures]),
+            "shown": dg.MetadataValue.json([dict(one) for one in pictures]),
             "provider": str(answer["provider"]),
             "cost_usd": float(answer["cost"]),
         }
     )
-    return [one["id"] for one in pictures]
 
 
 @dg.op
 def delete_pictures(
     context: dg.OpExecutionContext, config: PictureRemoval, store: dg.ResourceParam[BrandStore]
-) -> list[str]:
-    """Take pictures back: the compensation of an order. Gives the ids of those that were there; doing so again is harmless."""
+) -> None:
+    """Take pictures back: the compensation of an order. Doing so again is harmless."""
     answer = _asked(store, "delete_generated", config.key, {"pictures": config.pictures}, undoes=bool(config.key))
     context.log.info(f"deleted: {', '.join(answer['deleted']) or 'nothing that was still there'}")
-    return list(answer["deleted"])
+    context.add_output_metadata({"pictures": dg.MetadataValue.json(list(answer["deleted"]))})
 
 
 @dg.op
 def submit_picture_batch(
     context: dg.OpExecutionContext, config: BatchOrder, store: dg.ResourceParam[BrandStore]
-) -> str | None:
-    """Order the shots that wait and are not urgent together, at half the price; gives the batch's key."""
+) -> None:
+    """Order the shots that wait and are not urgent together, at half the price."""
     row, note = submit_batch(store, least=config.least)
     context.log.info(note)
     if row is None:
-        return None
+        return
     context.add_output_metadata(
         {
             "batch": row.request_key,
@@ -97,16 +97,15 @@ def submit_picture_batch(
     )
     if row.state == "failed":
         raise dg.Failure(f"the batch was refused: {row.error}", allow_retries=False)
-    return row.request_key
 
 
 @dg.op(retry_policy=dg.RetryPolicy(max_retries=1, delay=5))
 def collect_picture_batches(
     context: dg.OpExecutionContext, config: BatchesAsked, store: dg.ResourceParam[BrandStore]
-) -> list[str]:
-    """Take up batches and take in what ended ones brought; gives the briefs whose pictures have come.
+) -> None:
+    """Take up batches and take in what ended ones brought.
 
-    The sensor `picture_batches` asks for the materialization of these briefs, which finds the pictures there.
+    The sensor `picture_batches` asks for the materialization of the briefs whose pictures have come, which finds them there.
     """
     from resources.images.batches import open_picture_batches
 
@@ -120,7 +119,6 @@ def collect_picture_batches(
     briefs = [brief for step in steps if step.change == "ended" for brief in made_briefs(step.batch)]
     cost = sum(step.batch.cost_micros or 0 for step in steps if step.change == "ended")
     context.add_output_metadata({"briefs": dg.MetadataValue.json(briefs), "cost_usd": cost / 1_000_000})
-    return briefs
 
 
 @dg.job(tags={"luxauto/job": "picture_order"})
