@@ -38,7 +38,7 @@ def hang(books: BrandStore, rows: pl.DataFrame) -> list[Hung]:
         if picture.state not in _STANDING:
             continue
         try:
-            small = thumbnail(bytes_of.get(picture.sha256))
+            small = thumbnail(bytes_of.get(picture.details.get("poster") or picture.sha256))
         except (MissingPicture, OSError):
             continue
         hung.append(

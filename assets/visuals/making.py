@@ -496,7 +496,8 @@ def _row(
     outcome = work.outcomes[take.try_]
     said = _said(maker, work, outcome, take.image)
     final = _signed(maker, work, take, said)
-    markup = maker.store.put(take.image.markup.encode()) if take.image.markup else None
+    drawing = _safe_markup(take.image)
+    markup = maker.store.put(drawing.encode()) if drawing else None
     details = {
         "order": dict(told),
         "request_id": order.request_id,
@@ -541,6 +542,21 @@ def _row(
         checks=[asdict(check) for check in report.checks],
         details=details,
     )
+
+
+def _safe_markup(image: Image) -> str | None:
+    """What a picture was drawn from as it may be kept and shown: through the allow-lists, as when it was drawn."""
+    from assets.visuals.rasterising import cleaned_html
+    from assets.visuals.svg_safety import UnsafeSvg, sanitise
+
+    if not image.markup:
+        return None
+    if image.details.get("kind") == "html":
+        return cleaned_html(image.markup)
+    try:
+        return sanitise(image.markup).markup
+    except UnsafeSvg:
+        return None
 
 
 def _signed(maker: Maker, work: _Work, take: _Take, said: Mapping[str, str]) -> bytes:

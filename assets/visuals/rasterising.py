@@ -119,10 +119,10 @@ def _framed(markup: str, size: tuple[int, int]) -> str:
     """A page of that size with the policy first, so that nothing after it is free of it."""
     head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     style = f"<style>html,body{{margin:0;width:{size[0]}px;height:{size[1]}px;overflow:hidden}}</style>"
-    return f"<!doctype html><html><head>{head}{style}</head><body>{_cleaned(markup)}</body></html>"
+    return f"<!doctype html><html><head>{head}{style}</head><body>{cleaned_html(markup)}</body></html>"
 
 
-def _cleaned(markup: str) -> str:
+def cleaned_html(markup: str) -> str:
     """Without what leads elsewhere: links, refreshes, frames, forms, scripts."""
     import nh3
 

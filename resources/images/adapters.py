@@ -54,16 +54,24 @@ def open_images(
     environment = os.environ if environment is None else environment
     home = books.settings.home
     registry, policy = read_registry(home), read_policy(home)
-    providers = open_providers(registry, environment, given or {})
+    providers = open_providers(registry, environment, given or {}, end_user_of(books))
     marks = {model.id: mark_of(model, environment) for model in registry.models}
     return ImageService(books, registry, providers, policy, open_picture_store(books.settings), clock, marks)
 
 
 def open_providers(
-    registry: Registry, environment: Mapping[str, str], given: Mapping[str, Any]
+    registry: Registry, environment: Mapping[str, str], given: Mapping[str, Any], end_user: str | None = None
 ) -> Mapping[str, ImageProvider]:
-    """A provider for each model, by the model's id. One that cannot be asked says why when it is asked for that."""
-    return {model.id: _opened(model, environment, given) for model in registry.models}
+    """A provider for each model, by the model's id. One that cannot be asked says why when it is asked for that.
+
+    `end_user` is whom pictures are made for; vendors that tell users apart are sent its hash.
+    """
+    return {model.id: _opened(model, environment, given, end_user) for model in registry.models}
+
+
+def end_user_of(books: BrandStore) -> str:
+    """Whom vendors are to take a brand's calls for: the brand, as pictures of one order serve all who ask for the same."""
+    return f"brand {books.settings.brand}"
 
 
 def address_of(model: Model, environment: Mapping[str, str]) -> str | None:
@@ -81,7 +89,9 @@ def mark_of(model: Model, environment: Mapping[str, str]) -> str:
     return hashlib.sha256(both.encode()).hexdigest()[:12]
 
 
-def _opened(model: Model, environment: Mapping[str, str], given: Mapping[str, Any]) -> ImageProvider:
+def _opened(
+    model: Model, environment: Mapping[str, str], given: Mapping[str, Any], end_user: str | None
+) -> ImageProvider:
     if model.id in given:
         return cast(ImageProvider, given[model.id])
     open_it = _ADAPTERS.get(model.adapter)
@@ -96,45 +106,53 @@ def _opened(model: Model, environment: Mapping[str, str], given: Mapping[str, An
     elif key is None and not model.key_optional and model.adapter != _STUDIO:
         why = f"has no key: set {model.key_variable or 'its key_variable in image_models.yaml'}"
     try:
-        provider = open_it(model, url, key, given)
+        provider = open_it(model, url, key, _Given(given, end_user))
     except (ImportError, ValueError) as error:
         return NotOpened(why or f"cannot be opened: {error}")
     return NotOpened(why, provider) if why else provider
 
 
-def _openai(model: Model, url: str | None, key: str | None, given: Mapping[str, Any]) -> ImageProvider:
+@dataclass(frozen=True)
+class _Given:
+    """What an adapter may need besides address and key."""
+
+    parts: Mapping[str, Any]
+    end_user: str | None
+
+
+def _openai(model: Model, url: str | None, key: str | None, given: _Given) -> ImageProvider:
     from resources.images.openai_images import OpenAIImages
 
-    return OpenAIImages(model, url, key)
+    return OpenAIImages(model, url, key, end_user=given.end_user)
 
 
-def _claude(model: Model, url: str | None, key: str | None, given: Mapping[str, Any]) -> ImageProvider:
+def _claude(model: Model, url: str | None, key: str | None, given: _Given) -> ImageProvider:
     from resources.images.claude import ClaudeArtifacts
 
-    rasterise = given.get(RASTERISE)
+    rasterise = given.parts.get(RASTERISE)
     if rasterise is None:
         return NotOpened("writes markup, and nobody was given who turns it into pixels (`rasterise`)")
     return ClaudeArtifacts(model, url, key, rasterise)
 
 
-def _midjourney(model: Model, url: str | None, key: str | None, given: Mapping[str, Any]) -> ImageProvider:
+def _midjourney(model: Model, url: str | None, key: str | None, given: _Given) -> ImageProvider:
     from resources.images.midjourney import MidjourneyGateway
 
     return MidjourneyGateway(model, url, key)
 
 
-def _sdxl(model: Model, url: str | None, key: str | None, given: Mapping[str, Any]) -> ImageProvider:
+def _sdxl(model: Model, url: str | None, key: str | None, given: _Given) -> ImageProvider:
     from resources.images.sdxl import SdxlProvider
 
     return SdxlProvider(model, (url or "").replace(",", " ").split(), key)
 
 
-def _studio(model: Model, url: str | None, key: str | None, given: Mapping[str, Any]) -> ImageProvider:
+def _studio(model: Model, url: str | None, key: str | None, given: _Given) -> ImageProvider:
     return NotOpened("is drawn from a brand kit, and none was given here")
 
 
 _STUDIO = "studio"
-_ADAPTERS: Mapping[str, Callable[[Model, str | None, str | None, Mapping[str, Any]], ImageProvider]] = {
+_ADAPTERS: Mapping[str, Callable[[Model, str | None, str | None, _Given], ImageProvider]] = {
     "openai_images": _openai,
     "claude": _claude,
     "midjourney": _midjourney,

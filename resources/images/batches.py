@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from resources.channels.transport import Clock
-from resources.images.adapters import address_of, key_of
+from resources.images.adapters import address_of, end_user_of, key_of
 from resources.images.budgets import Budgets, Room, charge, correct, today
 from resources.images.cache import ContentCache, Flights, content_key, key_key
 from resources.images.choice import fitted
@@ -99,7 +99,9 @@ def open_picture_batches(
     environment = os.environ if environment is None else environment
     registry, policy = read_registry(books.settings.home), read_policy(books.settings.home)
     vendors = {
-        model.id: OpenAIBatches(model, address_of(model, environment), key_of(model, environment))
+        model.id: OpenAIBatches(
+            model, address_of(model, environment), key_of(model, environment), end_user=end_user_of(books)
+        )
         for model in registry.models
         if takes_batches(model)
     }

@@ -175,11 +175,13 @@ def _order(wanted: Generation, key: str, principal: str, batch: Batch | None = N
     said = product.model_dump(exclude_none=True) if product else None
     if product and said is not None:
         said["sku"] = (wanted.sku or "")[:80]
+    of = None
     try:
         of = Product.model_validate(said) if said else None
         layout = _layout(wanted, of)
     except ValidationError as error:
-        raise InvalidFields(*_places(error)) from error
+        where = ("product",) if of is None and said else ()
+        raise InvalidFields(*_places(error, where)) from error
     return Order(
         key,
         prompt=wanted.prompt,
@@ -221,11 +223,11 @@ def _layout(wanted: Generation, product: Product | None) -> Brief | None:
     return Brief.model_validate(said)
 
 
-def _places(error: ValidationError) -> list[tuple[str, str]]:
+def _places(error: ValidationError, where: tuple[str, ...]) -> list[tuple[str, str]]:
     found = []
     for fault in error.errors():
-        parts = [str(part) for part in fault["loc"]] or ["texts"]
-        found.append(("#/" + "/".join(parts), str(fault["msg"])))
+        parts = [*where, *(str(part) for part in fault["loc"])] or ["texts"]
+        found.append(("#/" + "/".join(parts), str(fault["msg"]).removeprefix("Value error, ")))
     return found
 
 
@@ -319,6 +321,11 @@ def _refuse(made: Made) -> None:
         raise BudgetReached(why, _DAY if "budget of the campaign" in why else _until_midnight())
     if made.code == _DELETED:
         raise AgentError(str(made.error))
+    if made.attempts and all(one.outcome == "refused" for one in made.attempts):
+        asked = {one.model for one in made.attempts}
+        if all(one.model in asked for one in made.candidates):
+            # Everybody that may make it takes no such order, later as little as now.
+            raise InvalidFields(("#", "; ".join(f"{one.model}: {one.message}" for one in made.attempts)))
     raise NoProvider(_why_nobody(made), made.candidates, made.attempts)
 
 

@@ -55,6 +55,8 @@ class Painter:
     asked: list[ImageRequest] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     knows_seeds: bool = True
+    markup: str | None = None
+    kind: str = "svg"
     before: Callable[[], None] = lambda: None
     painted: int = 0
 
@@ -78,7 +80,8 @@ class Painter:
         seed = (request.seed or 0) + number if self.knows_seeds else None
         content = self.paints.pop(0) if self.paints else good(1000 * self.painted + number)
         width, height = Pictures.open(io.BytesIO(content)).size if content[:4] in (b"\x89PNG", b"RIFF") else (0, 0)
-        return Image(content, "image/png", width, height, seed)
+        details = {"kind": self.kind} if self.markup else {}
+        return Image(content, "image/png", width, height, seed, self.markup, details)
 
 
 def finds_much(content: bytes) -> float:

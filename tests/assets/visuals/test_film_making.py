@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from assets.visuals.brand_credentials import anchors_of
 from assets.visuals.brand_kit import LoadedKit
 from assets.visuals.film_making import make_film_order
+from assets.visuals.hanging import hang
 from assets.visuals.making import delete, make
 from assets.visuals.orders import Order
 from assets.visuals.prompts import ForbiddenWords
@@ -46,6 +48,9 @@ def test_a_film_moves_over_the_accepted_pictures_of_its_sku_and_is_made_once(
     assert (found.state, found.source) == ("trusted", "compositeWithTrainedAlgorithmicMedia")
     poster = film.details["poster"]
     assert maker.store.exists(poster)
+    row = {"picture": film.public_id, "brief": "film-of-the-bag", "why": None}
+    [hung] = hang(books, pl.DataFrame([row], schema={"picture": pl.String, "brief": pl.String, "why": pl.String}))
+    assert (hung.id, hung.thumbnail[:4]) == (film.public_id, b"RIFF")
 
     again = make_film_order(maker, FILM)
     assert (again.replayed, again.pictures) == (True, made.pictures)

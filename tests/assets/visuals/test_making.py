@@ -316,6 +316,31 @@ def test_a_page_of_the_kit_is_no_duplicate_of_itself_for_another_prompt(books: B
     assert [make(maker, order).pictures[0].state for order in orders] == ["accepted", "accepted"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "markup"),
+    [
+        (
+            "svg",
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="steal()"><script>steal()</script>'
+            '<a href="https://evil.example"><rect width="9" height="9"/></a><rect id="kept" width="3" height="3"/></svg>',
+        ),
+        ("html", '<h1 onclick="steal()">kept</h1><script>steal()</script><img src="https://evil.example/x.png">'),
+    ],
+)
+def test_what_a_model_wrote_is_kept_cleaned(books: BrandStore, loaded: LoadedKit, kind: str, markup: str) -> None:
+    maker = maker_with(books, loaded, Painter(markup=markup, kind=kind))
+    [picture] = make(maker, ORDER).pictures
+    kept = maker.store.get(picture.details["markup"]).decode()
+    assert "kept" in kept
+    assert "steal" not in kept and "evil" not in kept
+
+
+def test_what_a_model_wrote_and_nobody_can_clean_is_not_kept(books: BrandStore, loaded: LoadedKit) -> None:
+    maker = maker_with(books, loaded, Painter(markup="<svg onload=steal()>"))
+    [picture] = make(maker, ORDER).pictures
+    assert picture.details["markup"] is None
+
+
 def test_a_model_that_makes_one_picture_a_call_is_called_for_each(books: BrandStore, loaded: LoadedKit) -> None:
     painter = Painter()
     register(books.settings.home, most_images=1)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from assets.visuals.quality import FAILED_AT_MOST, Report, alike, fingerprint, judge, palette_distance
-from assets.visuals.text_reader import find_text_reader
+from assets.visuals.text_reader import CannotRead, find_text_reader, known_language
 from tests.assets.visuals.scenes import COLOURS, encoded, scene
 
 PINK_AND_GREEN = ("#FF00AA", "#00FF44", "#11EEFF", "#FFEE00")
@@ -165,6 +165,27 @@ def test_tesseract_reads_what_is_written():
     ImageDraw.Draw(picture).text((60, 200), "MAISON ORSENNA 1299", fill="black", font=ImageFont.load_default(64))
     report = judge(encoded(picture), texts=["Maison Orsenna 1299"], reader=reader)
     assert status(report, "legibility") == "passed"
+
+
+@pytest.mark.parametrize(
+    ("language", "installed", "by"),
+    [("fr", ("eng", "fra"), "fra"), ("fr", ("eng",), "eng"), ("nl", ("eng",), "eng"), ("ja", ("eng", "jpn"), "jpn")],
+)
+def test_latin_letters_are_read_by_the_english_ones_too(language: str, installed: tuple[str, ...], by: str):
+    assert known_language(language, installed) == by
+
+
+@pytest.mark.parametrize(("language", "package"), [("ja", "jpn"), ("ru", "rus"), ("el", "ell"), ("zh", "chi-sim")])
+def test_letters_that_the_reader_does_not_know_are_skipped_not_failed(language: str, package: str):
+    with pytest.raises(CannotRead, match=f"install tesseract-ocr-{package}"):
+        known_language(language, ("eng", "osd"))
+
+    def reader(content: bytes):
+        yield known_language(language, ("eng", "osd"))
+
+    [check] = [c for c in judge(encoded(scene()), texts=["Орсенна"], reader=reader).checks if c.name == "legibility"]
+    assert (check.status, check.score) == ("skipped", None)
+    assert f"tesseract-ocr-{package}" in check.message
 
 
 def test_the_score_is_the_weighted_mean_of_its_parts():

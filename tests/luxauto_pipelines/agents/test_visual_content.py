@@ -136,6 +136,25 @@ def test_each_refusal_is_its_own(books: BrandStore, openai: OpenAIPeer) -> None:
     assert 0 < (spent.value.retry_after or 0) <= 86_400
 
 
+@pytest.mark.parametrize(
+    ("said", "place", "message"),
+    [
+        ({"texts": {"headline": "Élégance 👜"}}, "#", "no installed font has"),
+        ({"texts": {"headline": "شتاء هادئ"}, "language": "ar"}, "#", "written from the right"),
+        ({"texts": {"headline": "W" * 150}}, "#", "does not fit"),
+        ({"product": {"name": "Seine", "price": 10}}, "#/product", "a price needs its currency"),
+    ],
+)
+def test_what_nobody_will_ever_set_is_a_fault_of_the_order(
+    books: BrandStore, said: dict[str, Any], place: str, message: str
+) -> None:
+    with pytest.raises(InvalidFields) as fault:
+        do(books, "generate", **BANNER, **said, provider="studio")
+    [(pointer, why)] = fault.value.errors
+    assert pointer == place
+    assert message in why and not why.startswith("Value error")
+
+
 def test_a_kit_that_cannot_be_used_is_said(books: BrandStore) -> None:
     folder = kit_folder(books.settings)
     folder.mkdir(parents=True)

@@ -67,7 +67,11 @@ def reason(changes: dict[str, Any] | None = None, asked: dict[str, Any] | None =
         ({"supports": []}, {"transparent": True}, "makes no transparent ground"),
         ({}, {"options": {"steps": 30, "lora": "house"}}, "knows no options such as lora, steps"),
         ({}, {"options": {"palette": ["#112233"]}}, "takes no colours of its own (`palette`)"),
-        ({"supports": ["palette"]}, {"options": {"palette": ["#112233"], "lora": "x"}}, "knows no options such as lora"),
+        (
+            {"supports": ["palette"]},
+            {"options": {"palette": ["#112233"], "lora": "x"}},
+            "knows no options such as lora",
+        ),
         ({"most_prompt": 3}, {}, "takes prompts of 3 characters, and this has 5"),
         ({"retires": "2026-11-26"}, {}, "was retired on 2026-11-26"),
         ({"retires": "2026-05-12", "replacement": "two"}, {}, "was retired on 2026-05-12; two stands for it"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from resources.images.adapters import open_images, open_providers
+from resources.images.openai_wire import safety_identifier
 from resources.images.policy import FILE_NAME, ImagePolicy, PolicyError, read_policy
 from resources.images.protocol import Blocked, ImageRequest, Unavailable
 from resources.images.registry import Registry, RegistryError, read_registry
@@ -19,6 +20,7 @@ from resources.store.bulk import run
 from resources.store.image_calls import Call as LedgerCall
 from resources.store.image_calls import begin_call, calls_of
 from resources.store.pictures import Picture, keep_pictures
+from tests.peers.openai_peer import KEY, OpenAIPeer
 from tests.resources.channels.tools import JumpingClock
 from tests.resources.images.scripted import PRICE, Scripted, model, service, wanted
 
@@ -356,6 +358,18 @@ def test_each_provider_that_cannot_be_asked_says_which_variable_is_missing(books
     assert providers["recraft-v4"].estimate(ImageRequest("a bag", quality="high")) == 40_000, (
         "its price is known all the same"
     )
+
+
+def test_vendors_are_sent_a_hash_that_stands_for_the_brand_and_its_name_nowhere(books: BrandStore, home: Path) -> None:
+    with OpenAIPeer() as peer:
+        asked = open_images(books, environment={"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": peer.base_url})
+        for key in ("k", "l"):
+            wish = ImageRequest(f"a bag {key}", quality="low")
+            assert asked.make(Wanted(wish, key, provider="gpt-image-2.5-flare")).state == "made"
+        asked.close()
+        sent = {body["safety_identifier"] for body in peer.bodies()}
+        assert sent == {safety_identifier(f"brand {books.settings.brand}")}
+        assert not any(books.settings.brand.encode() in one.body for one in peer.asked)
 
 
 def test_no_vendors_library_is_imported_by_opening_all_of_them() -> None:
