@@ -155,7 +155,7 @@ class ClaudeArtifacts:
             details = answer.stop_details
             category = details.category if details and details.category else None
             told = details.explanation if details and details.explanation else "no reason was given"
-            raise Blocked(f"{name} refused: {told}", "refusal", "output", (category,) if category else ())
+            raise Blocked(f"{name} refused: {told}", "refusal", "output", (category,) if category else (), cost)
         if reason != "end_turn":
             raise Poisoned(f"{name}: its answer is not whole, as it stopped for {reason}", reason or "no_reason", cost)
         text = "".join(block.text for block in answer.content if block.type == "text")

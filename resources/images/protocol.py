@@ -93,14 +93,23 @@ class ImageError(Exception):
 
 
 class Blocked(ImageError):
-    """A filter refused what was asked for or what came of it. A result: no other provider is asked for the same."""
+    """A filter refused what was asked for or what came of it. A result: no other provider is asked for the same.
+
+    `cost` is for those who bill what they refuse, in millionths of a US dollar.
+    """
 
     def __init__(
-        self, message: str, code: str = "moderation_blocked", stage: str = "input", categories: tuple[str, ...] = ()
+        self,
+        message: str,
+        code: str = "moderation_blocked",
+        stage: str = "input",
+        categories: tuple[str, ...] = (),
+        cost: int = 0,
     ) -> None:
         super().__init__(message, code)
         self.stage = stage
         self.categories = categories
+        self.cost = cost
 
 
 class Refused(ImageError):

@@ -124,7 +124,7 @@ class Generation(Strict):
     texts: Words | None = Field(default=None, description="What the studio sets; default: the kit's tagline.")
     language: Language = "en"
     sku: Identifier | None = None
-    campaign: Name | None = None
+    campaign: Annotated[Name, Field(max_length=128)] | None = None
 
 
 class Batch(BaseModel):
@@ -137,7 +137,7 @@ class Batch(BaseModel):
     product_name: Line | None = None
     product_type: Line | None = Field(default=None, description="A shot list of the brand kit, such as bags.")
     sku: Identifier | None = None
-    campaign: Name | None = None
+    campaign: Annotated[Name, Field(max_length=128)] | None = None
 
 
 class Undoing(BaseModel):

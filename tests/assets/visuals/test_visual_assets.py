@@ -35,7 +35,7 @@ briefs:
   - id: mark
     template: logo
 """
-ASSETS = [visuals.brand_kit, visuals.visual_briefs, visuals.generated_visuals, visuals.visual_quality]
+ASSETS: list[Any] = [visuals.brand_kit, visuals.visual_briefs, visuals.generated_visuals, visuals.visual_quality]
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "RECRAFT_API_KEY", "LUXAUTO_GPU_URLS", "MIDJOURNEY_GATEWAY_URL")
 
 
@@ -63,7 +63,7 @@ def house(books: BrandStore) -> BrandStore:
 
 
 def materialized(
-    instance: dg.DagsterInstance, *assets: dg.AssetsDefinition, brief: str | None = None
+    instance: dg.DagsterInstance, *assets: Any, brief: str | None = None
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [*ASSETS, dg.AssetSpec("catalog"), *CHECKS],

@@ -247,6 +247,7 @@ def test_a_refusal_says_for_what(peer: AnthropicPeer):
     with pytest.raises(Blocked, match="about pathogens") as raised:
         provider(peer).generate(ImageRequest("a poster on how to grow a pathogen", content_type="brand_logo"), "k")
     assert (raised.value.stage, raised.value.categories) == ("output", ("bio",))
+    assert raised.value.cost >= peer.billed > 0
 
 
 @pytest.mark.parametrize("fault", ["svg_script", "svg_external"])
