@@ -2,8 +2,9 @@
 
 Belongs here: the rules. Does not belong here: the rows (`resources/store/image_calls`, `resources/store/spending`).
 
-A call and its place in the budgets are written in one transaction, so that the sum over the calls is always what the budgets
-say is spent. What a process that died had reserved stays reserved, and `sweep` says that nobody knows whether it was paid.
+A call and its place in the budgets are written in one transaction, and so are batches (`batches`): the sum over calls and open
+batches is always what the budgets say is spent. What a process that died had reserved stays reserved, and `sweep` says that
+nobody knows whether it was paid.
 """
 
 from collections.abc import Callable

@@ -66,6 +66,13 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
+def on_disk(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """One that other processes could open, as a daemon's is."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
 def clock() -> JumpingClock:
     return JumpingClock(datetime.now(UTC))
 
@@ -182,6 +189,38 @@ def test_many_shots_become_one_batch_whose_pictures_are_judged_and_kept_at_half_
     made = executed(instance, dg.RunRequest(job_name=MAKING, partition_key=request.partition_key))
     assert made.success
     assert peer.paid_calls() == 1
+
+
+def test_dagster_takes_what_the_sensor_asks_for(
+    house: BrandStore, peer: OpenAIPeer, on_disk: dg.DagsterInstance
+) -> None:
+    """As its daemon evaluates it: jobs, configuration and partitions are held against the definitions."""
+    keep_briefs(on_disk, lake_of(house).read("visual_briefs")["brief"].to_list())
+    sensor = defs.resolve_sensor_def("picture_batches")
+    cursor = None
+
+    def tick() -> list[dg.RunRequest]:
+        nonlocal cursor
+        context = dg.build_sensor_context(
+            on_disk,
+            instance_ref=on_disk.get_ref(),
+            cursor=cursor,
+            repository_def=defs.get_repository_def(),
+            resources={"store": house},
+        )
+        data = sensor.evaluate_tick(context)
+        cursor = data.cursor
+        return list(data.run_requests or ())
+
+    [request] = tick()
+    assert (request.job_name, executed(on_disk, request).success) == (SUBMISSION, True)
+    assert tick() == []
+    [batch] = peer.batches
+    peer.finish(batch)
+    assert executed(on_disk, dg.RunRequest(job_name=COLLECTION)).success
+    made = tick()
+    assert [(one.job_name, one.partition_key) for one in made] == [(MAKING, brief) for brief in shots(house)]
+    assert {one.tags["luxauto/brief"] for one in made} == set(shots(house))
 
 
 def custom_id_of(books: BrandStore, brief: str) -> str:
