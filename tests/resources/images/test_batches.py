@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -436,6 +438,29 @@ def test_two_who_collect_at_once_write_it_down_once(
     with books.read() as (connection, brand):
         assert [len(calls_of(connection, brand, f"brief/look-{n}")) for n in range(4)] == [1] * 4
     assert accounts(books, clock) == (billed(peer), billed(peer))
+
+
+def test_of_many_who_hand_in_the_same_at_once_one_does_and_it_is_paid_once(
+    books: BrandStore, peer: OpenAIPeer, clock: JumpingClock
+) -> None:
+    ready = threading.Barrier(6)
+
+    def hand_in(_: int) -> str:
+        maker = opened(books, peer.base_url, clock)
+        ready.wait(60)
+        try:
+            return maker.submit(pieces(), "k", FLARE.id).request_key
+        except BatchError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(6) as pool:
+        said = list(pool.map(hand_in, range(6)))
+    assert "k" in said
+    assert all(one == "k" or "being made now" in one for one in said)
+    row = opened(books, peer.base_url, clock).find("k")
+    assert row is not None
+    assert (len(peer.batches), row.state) == (1, "submitted")
+    assert accounts(books, clock) == (row.reserved_micros, row.reserved_micros)
 
 
 def test_budgets_of_day_and_campaign_hold_and_nothing_is_written_down_where_they_do_not_reach(
