@@ -15,10 +15,12 @@ from assets.finance.accounts import CHART, default_chart
 from assets.finance.rules import account_of_kind, posting_rules
 from assets.ingestion.mapping import Columns, LineKind, OrderMapping, parse_mapping, preset_names
 from assets.ingestion.reference import columns_of
+from assets.visuals.making import NUDITY, REROLLS
 from luxauto_pipelines import exchange_rates
 from luxauto_pipelines.cli import app
 from luxauto_pipelines.gateway.configuration import GatewaySettings
 from resources import settings
+from resources.images.registry import read_registry
 from resources.store.models import Base
 from resources.vault import wrapping
 
@@ -124,6 +126,14 @@ def test_the_readme_names_every_variable():
         exchange_rates.URL_VARIABLE,
     }
     assert named == {*settings._VARIABLES.values(), *of_their_own, "LUXAUTO_HOME", "DAGSTER_HOME"}
+
+
+def test_the_readme_names_every_variable_of_pictures():
+    named = {row[0].strip("`") for row in rows(text("README.md"), "Configuration of pictures")}
+    models = read_registry().models
+    of_models = {name for model in models for name in (model.key_variable, model.url_variable) if name}
+
+    assert named == {*of_models, REROLLS, NUDITY}
 
 
 def test_the_readme_names_every_variable_of_the_gateway():
