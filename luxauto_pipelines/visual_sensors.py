@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from assets.visuals.batch_making import Batched
     from assets.visuals.making import Maker
     from resources.channels.transport import Clock
-    from resources.images.batches import PictureBatches
     from resources.store.image_batches import BatchRow
 
 PLANNING_INTERVAL_SECONDS = 60
@@ -132,7 +131,7 @@ def ask_for_pictures(store: BrandStore, cursor: str | None) -> dg.SensorResult:
 def look_after_batches(store: BrandStore, cursor: str | None, clock: "Clock | None" = None) -> dg.SensorResult:
     """One tick: a run that hands in a batch of many shots that wait, one for each batch that has ended, and one for each brief
     whose picture a batch brought. The cursor holds what was asked for and when."""
-    from assets.visuals.batch_making import REMEMBERED, batched
+    from assets.visuals.batch_making import REMEMBERED, are_enough, batched
     from resources.channels.transport import Clock
     from resources.images.batches import open_picture_batches
 
@@ -151,7 +150,8 @@ def look_after_batches(store: BrandStore, cursor: str | None, clock: "Clock | No
         missing = missing_briefs(store)
         requests += _brought([row for row in recent if not row.is_open], missing, asked)
         waiting = [row for row in missing if row not in known]
-        if _is_due(_SUBMISSION, now, asked) and _are_many(store, batches, waiting):
+        maker = maker_of(store) if waiting and _is_due(_SUBMISSION, now, asked) else None
+        if maker is not None and are_enough(maker, batches, waiting):
             requests.append(_submission(batches.policy.batch_from, now, asked))
     finally:
         batches.close()
@@ -212,28 +212,11 @@ def _is_due(name: str, now: datetime, asked: "Mapping[str, str]") -> bool:
     return name not in asked or now - datetime.fromisoformat(asked[name]) >= AGAIN_AFTER
 
 
-def _are_many(store: BrandStore, batches: "PictureBatches", waiting: "Sequence[Mapping[str, Any]]") -> bool:
-    """Whether so many of the shots that wait are for a batch that one is handed in."""
-    least = batches.policy.batch_from
-    if not least or len(waiting) < least:
-        return False
-    maker = maker_of(store)
-    return maker is not None and len(_for_batches(maker, batches, waiting)) >= least
-
-
-def _for_batches(
-    maker: "Maker", batches: "PictureBatches", rows: "Sequence[Mapping[str, Any]]"
-) -> "Sequence[Mapping[str, Any]]":
-    from assets.visuals.batch_making import for_batches
-
-    return for_batches(maker, batches, rows)
-
-
 def _by_themselves(
     store: BrandStore, maker: "Maker", waiting: "Sequence[Mapping[str, Any]]"
 ) -> "Sequence[Mapping[str, Any]]":
     """Briefs that no batch has, has brought or is about to have."""
-    from assets.visuals.batch_making import batched, identity_of
+    from assets.visuals.batch_making import are_enough, batched, for_batches, identity_of
     from resources.images.batches import open_picture_batches
 
     batches = open_picture_batches(store)
@@ -241,9 +224,8 @@ def _by_themselves(
         known: Batched = batched(batches)
         new = [row for row in waiting if row not in known]
         left: set[Any] = set()
-        if batches.policy.batch_from and len(new) >= batches.policy.batch_from:
-            found = _for_batches(maker, batches, new)
-            left = {identity_of(row) for row in found} if len(found) >= batches.policy.batch_from else set()
+        if are_enough(maker, batches, new):
+            left = {identity_of(row) for row in for_batches(maker, batches, new)}
     finally:
         batches.close()
     return [row for row in waiting if identity_of(row) not in known.open | known.made | left]

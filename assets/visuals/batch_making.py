@@ -112,6 +112,15 @@ def gather(maker: Maker, batches: PictureBatches, rows: Iterable[Row], most: int
     return Gathered(model, tuple(chosen), len(pieces) - len(chosen) + over[model, campaign])
 
 
+def are_enough(maker: Maker, batches: PictureBatches, rows: Sequence[Row]) -> bool:
+    """Whether so many of the briefs could be in one batch now that `batch_from` has one handed in."""
+    least = batches.policy.batch_from
+    if not least or len(rows) < least:
+        return False
+    found = gather(maker, batches, rows, min(least, MOST_ITEMS))
+    return found is not None and bool(found.pieces) and len(found.pieces) + found.left >= least
+
+
 def hand_in(batches: PictureBatches, gathered: Gathered) -> BatchRow:
     """One batch of them. The same pictures are handed in once, but where an earlier batch of them was given up.
 

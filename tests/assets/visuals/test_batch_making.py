@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assets.visuals.batch_making import batched, for_batches, gather, hand_in, identity_of, is_urgent
+from assets.visuals.batch_making import are_enough, batched, for_batches, gather, hand_in, identity_of, is_urgent
 from assets.visuals.brand_files import briefs_folder, kit_folder
 from assets.visuals.brand_kit import read_kit
 from assets.visuals.brief_orders import orders_of
@@ -20,6 +20,7 @@ from assets.visuals.planned_files import plan_briefs
 from resources.images.batches import BatchError, PictureBatches, open_picture_batches
 from resources.images.policy import FILE_NAME as POLICY
 from resources.store.brand_store import BrandStore
+from resources.store.bulk import run
 from resources.store.catalog import read_catalog
 from resources.store.image_calls import counted
 from tests.assets.visuals.kits import write_kit
@@ -169,6 +170,23 @@ def test_the_budget_decides_how_many_are_handed_in(house: BrandStore, peer: Open
     if none is not None:
         with pytest.raises(BatchError, match="budgets"):
             hand_in(batches, none)
+
+
+def test_what_somebody_was_asked_for_before_does_not_count_towards_a_batch(
+    house: BrandStore, peer: OpenAIPeer, home: Path
+) -> None:
+    rows = planned(house)
+    maker, _ = tools(house)
+    shot = next(row for row in rows if row["source"] == "shot_list")
+    [order] = orders_of(planned_of(shot), maker.loaded.version, briefs_folder(house.settings), "dagster")
+    peer.queue("server_error", times=5)
+    assert make(maker, order).state == "failed"
+    peer.faults.clear()
+    with house.write() as (connection, brand):
+        run(connection, "DELETE FROM circuit_breakers WHERE brand_id = :brand", {"brand": brand})
+    for least, expected in ((6, False), (5, True), (0, False)):
+        settings(home, batch_from=least)
+        assert are_enough(*tools(house), rows) is expected, least
 
 
 def test_a_batch_holds_as_many_as_it_may_and_the_rest_is_counted(house: BrandStore, peer: OpenAIPeer) -> None:
