@@ -72,7 +72,7 @@ def film(
     from assets.visuals.brand_kit import read_kit
     from assets.visuals.motion import CONTENT_TYPES, judge_film, make_film, signed_film
     from luxauto_pipelines.brand_credentials import credentials_of
-    from resources.files import write_file
+    from luxauto_pipelines.visuals_made import write_out
     from resources.settings import load_settings
 
     usual = CONTENT_TYPES[type.value]
@@ -88,8 +88,8 @@ def film(
         report = judge_film(made.content, size=asked, seconds=plan.seconds, fps=fps, timeline=made.timeline)
     if signed:
         made = signed_film(made, plan.stills, credentials_of(load_settings(), loaded.kit.name))
-    write_file(out, made.content)
-    write_file(picture_file, made.poster)
+    write_out(out, made.content)
+    write_out(picture_file, made.poster)
     if format is Format.json:
         said = {
             "file": str(out),

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from assets.visuals.brand_kit import LoadedKit
 from assets.visuals.briefs import Brief, InvalidBrief
+from assets.visuals.errors import VisualsError
 from assets.visuals.orders import Quality
 from assets.visuals.studio.render import Picture
+from resources.files import write_file
 
 if TYPE_CHECKING:
     from assets.visuals.making import Maker
@@ -62,7 +64,6 @@ def make_in_studio(
     from assets.visuals.quality import Fingerprint, fingerprint, judge
     from assets.visuals.studio.contact_sheet import contact_sheet
     from assets.visuals.studio.render import render_brief
-    from resources.files import write_file
 
     for brief in briefs:
         refuse_forbidden_words(loaded.kit, brief)
@@ -80,7 +81,7 @@ def make_in_studio(
             report = judge(picture.content, palette=palette, size=size, others=seen)
             own[picture.name] = fingerprint(picture.content)
             final = sign(picture.content, picture) if sign else picture.content
-            file = write_file(out / picture.name, final)
+            file = write_out(out / picture.name, final)
             made.append(
                 {
                     "file": str(file),
@@ -100,7 +101,7 @@ def make_in_studio(
             )
             thumbnails.append((f"{brief.id} · {picture.language} · {picture.width}x{picture.height}", picture.content))
         seen |= own
-    write_file(out / SHEET, contact_sheet(loaded, thumbnails, loaded.kit.name))
+    write_out(out / SHEET, contact_sheet(loaded, thumbnails, loaded.kit.name))
     _write_list(out, loaded.version, made)
     return made
 
@@ -133,10 +134,8 @@ def make_by_providers(
     All briefs are looked through before anybody is asked. Raises VisualsError.
     """
     from assets.visuals.briefs import refuse_forbidden_words
-    from assets.visuals.errors import VisualsError
     from assets.visuals.making import make
     from assets.visuals.studio.contact_sheet import contact_sheet
-    from resources.files import write_file
 
     for brief in briefs:
         refuse_forbidden_words(maker.loaded.kit, brief)
@@ -155,11 +154,11 @@ def make_by_providers(
             rows.append(_without_file(order, made.error or made.state, made.cost))
         for picture in made.pictures:
             content = maker.store.get(picture.sha256)
-            file = write_file(out / f"{name}.{order.format}", content)
+            file = write_out(out / f"{name}.{order.format}", content)
             rows.append(_row_of(file, order, picture, made.notes))
             thumbnails.append((f"{order.brief} · {order.language} · {order.width}x{order.height}", content))
     if thumbnails:
-        write_file(out / SHEET, contact_sheet(maker.loaded, thumbnails, maker.loaded.kit.name))
+        write_out(out / SHEET, contact_sheet(maker.loaded, thumbnails, maker.loaded.kit.name))
     _write_list(out, maker.loaded.version, rows)
     return rows
 
@@ -241,11 +240,19 @@ def _without_file(order: "Order", why: str, cost: int = 0) -> dict[str, Any]:
     }
 
 
+def write_out(path: Path, content: bytes) -> Path:
+    """Write a file that somebody asked for, and return its path. Raises VisualsError where its folder takes none."""
+    try:
+        return write_file(path, content)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise VisualsError(f"{path} cannot be written ({why}): name a folder that you may write to") from error
+
+
 def _write_list(out: Path, version: str, made: Sequence[Mapping[str, Any]]) -> None:
-    from resources.files import write_file
 
     listed = {"brand_kit": version, "pictures": list(made)}
-    write_file(out / LIST, json.dumps(listed, ensure_ascii=False, indent=2).encode())
+    write_out(out / LIST, json.dumps(listed, ensure_ascii=False, indent=2).encode())
 
 
 def _photo(folder: Path, brief: Brief) -> bytes | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.visuals.brand_kit import FILE_NAME, LoadedKit, read_kit
 from assets.visuals.briefs import Brief, InvalidBrief, read_briefs
+from assets.visuals.errors import VisualsError
 
 if TYPE_CHECKING:
     from resources.settings import Settings
@@ -34,12 +35,17 @@ def find_kit(settings: "Settings") -> LoadedKit | None:
 
 
 def write_starter_kit(folder: Path, name: str) -> LoadedKit:
-    """A first kit for a house of that name, written into a folder. What is there is written over."""
+    """A first kit for a house of that name, written into a folder. What is there is written over. Raises VisualsError."""
     from assets.visuals.starter_kit import starter_logo, starter_text
     from resources.files import write_file
 
-    write_file(folder / "logo.svg", starter_logo(name).encode())
-    return read_kit(write_file(folder / FILE_NAME, starter_text(name).encode()))
+    try:
+        write_file(folder / "logo.svg", starter_logo(name).encode())
+        file = write_file(folder / FILE_NAME, starter_text(name).encode())
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise VisualsError(f"{folder} cannot be written ({why}): name a folder that you may write to") from error
+    return read_kit(file)
 
 
 def find_briefs(settings: "Settings") -> list[Brief]:

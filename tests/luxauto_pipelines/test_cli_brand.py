@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.visuals.brand_kit import InvalidBrandKit
+from assets.visuals.errors import VisualsError
 from luxauto_pipelines import cli
 from tests.assets.visuals.kits import write_kit
 
@@ -39,6 +40,12 @@ def test_a_kit_is_not_written_over_unless_one_says_so(tmp_path: Path):
     with pytest.raises(InvalidBrandKit, match="--force"):
         brand("init", "--to", str(tmp_path))
     brand("init", "--to", str(tmp_path), "--force")
+
+
+def test_a_kit_for_a_folder_that_takes_no_files_is_refused(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(VisualsError, match="cannot be written"):
+        brand("init", "--to", str(tmp_path / "file" / "kit"))
 
 
 def test_a_check_names_the_field_and_exits_with_one(tmp_path: Path):

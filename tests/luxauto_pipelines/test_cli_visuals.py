@@ -56,6 +56,16 @@ def test_what_is_not_there_or_no_size_is_said(tmp_path: Path):
         visuals("check", written(tmp_path / "a.png", encoded(scene())), "--size", "big")
 
 
+@pytest.mark.parametrize("provider", ["studio", "auto"])
+def test_a_folder_that_takes_no_files_is_said(home: Path, tmp_path: Path, provider: str):
+    kit = write_kit(tmp_path / "kit")
+    brief = tmp_path / "logo.yaml"
+    brief.write_text("briefs:\n  - {id: mark, template: logo, sizes: [600x600]}\n")
+    taken = written(tmp_path / "file", b"")
+    with pytest.raises(VisualsError, match="cannot be written"):
+        visuals("generate", "--brief", str(brief), "--kit", str(kit), "--provider", provider, "--out", f"{taken}/out")
+
+
 BRIEFS = """
 briefs:
   - id: hero
