@@ -14,10 +14,10 @@ from typing import Any
 import polars as pl
 
 from assets.finance.money import to_decimal
-from luxauto_pipelines.console import err
+from luxauto_pipelines.console import err, progress
 from luxauto_pipelines.demo.files import write_demo
 from luxauto_pipelines.demo.maison import NAME
-from luxauto_pipelines.demo.pictures import picture_figures, write_pictures_briefs
+from luxauto_pipelines.demo.pictures import FOLDER, SHEET, lay_out_pictures, picture_figures, write_pictures_briefs
 from luxauto_pipelines.ingest import IngestResult, ingest_orders, ingest_reference
 from luxauto_pipelines.instance import reload
 from resources.lake import Lake
@@ -49,10 +49,13 @@ def run_demo(
         ingest(lambda books, tell, kind=kind: ingest_reference(books, folder / f"{kind}.csv", kind, tell))
     taken = ingest(lambda books, tell: _orders(books, folder / "orders.csv.gz", tell))
     err.print(f"2/3 ingested: {taken.new:,} new order lines, {taken.known:,} known, {taken.quarantined:,} put aside")
-    write_pictures_briefs(settings)
     books = reload()
+    write_pictures_briefs(books)
     made = refresh(books)
     err.print(f"3/3 {len(made['assets'])} assets materialized" if made["assets"] else "3/3 everything was up to date")
+    with progress() as bar:
+        task = bar.add_task("pictures, by name", total=None)
+        lay_out_pictures(books, lambda name: bar.update(task, description=name))
     return figures(books)
 
 
@@ -93,6 +96,7 @@ def figures(books: BrandStore) -> dict[str, Any]:
         "report": _shown(settings.home / "reports" / settings.brand / "executive.html"),
         **{f"visual_{name}": value for name, value in picture_figures(lake).items()},
         "gallery": _shown(settings.home / "reports" / settings.brand / "gallery.html"),
+        "contact_sheet": _shown(settings.home / "reports" / settings.brand / FOLDER / SHEET),
     }
 
 
@@ -115,7 +119,7 @@ def summary(found: dict[str, Any]) -> list[str]:
         f"  Forecasts       {found['forecasts']} SKUs: {models}; weighted pinball loss "
         f"{found['weighted_pinball']:.2f} on the last 13 weeks",
         f"  Pictures        {found['visual_pictures']} for {found['visual_briefs']} briefs in {found['visual_languages']} "
-        f"languages, by the studio; {found['gallery']}",
+        f"languages, by the studio; {found['contact_sheet']} and {found['gallery']}",
         f"  Report          {found['report']} (and executive.xlsx beside it)",
         "  Dagster UI      make up   then open http://127.0.0.1:3000",
     ]

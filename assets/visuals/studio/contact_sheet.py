@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 
 from assets.visuals.brand_kit import LoadedKit
@@ -14,8 +15,9 @@ from assets.visuals.studio.layout import Box, Page, Theme, Words
 from assets.visuals.studio.render import rasterise
 
 _WIDTH, _ROW, _EDGE, _GAP, _CAPTION, _HEAD = 2100, 400, 72, 36, 44, 210
-_LOWEST, _HIGHEST = 0.72, 1.15
-"""How far the pictures of a row may be from the usual height, so that the row is as wide as the sheet."""
+_HIGHEST = 1.4
+"""How much higher than usual a row may be, to be as wide as the sheet; a row of few pictures ends before its edge."""
+_MOST = 12
 
 
 def contact_sheet(loaded: LoadedKit, pictures: Sequence[tuple[str, bytes]], title: str) -> bytes:
@@ -61,25 +63,26 @@ def _head(page: Page, title: str, count: int) -> None:
 
 
 def _rows(shapes: Sequence[float]) -> list[tuple[float, list[float]]]:
-    """Shapes (width by height) in rows with the height of each: full rows as wide as the sheet, the last as it comes."""
-    rows: list[tuple[float, list[float]]] = []
-    row: list[float] = []
-    room = _WIDTH - 2 * _EDGE
-    for shape in shapes:
-        if row and (room - len(row) * _GAP) / (sum(row) + shape) < _ROW * _LOWEST:
-            rows.append((_height(row, room), row))
-            row = []
-        row.append(shape)
-        if _height(row, room) <= _ROW:
-            rows.append((_height(row, room), row))
-            row = []
-    if row:
-        rows.append((min(_height(row, room), float(_ROW)), row))
-    return rows
+    """Shapes (width by height) in rows with the height of each, so that rows are full and their heights as even as can be."""
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for end in range(1, len(shapes) + 1):
+        choices = []
+        for begin in range(max(0, end - _MOST), end):
+            off = math.log(_full(shapes[begin:end]) / _ROW)
+            choices.append((best[begin][0] + off * off, begin))
+        best.append(min(choices))
+    rows, end = [], len(shapes)
+    while end:
+        begin = best[end][1]
+        row = list(shapes[begin:end])
+        rows.append((min(_full(row), _ROW * _HIGHEST), row))
+        end = begin
+    return rows[::-1]
 
 
-def _height(row: Sequence[float], room: float) -> float:
-    return min((room - (len(row) - 1) * _GAP) / sum(row), _ROW * _HIGHEST)
+def _full(row: Sequence[float]) -> float:
+    """The height at which a row is as wide as the sheet."""
+    return (_WIDTH - 2 * _EDGE - (len(row) - 1) * _GAP) / sum(row)
 
 
 def _thumbnail(content: bytes) -> tuple[bytes, tuple[int, int]]:

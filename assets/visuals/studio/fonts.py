@@ -153,6 +153,10 @@ class FontSet:
     def first(self) -> Face:
         return self.faces[0]
 
+    def can_set(self, text: str) -> bool:
+        """Whether each of the text's letters is in one of the faces."""
+        return all(_joins(c) or c.isspace() or any(face.has(c) for face in self.faces) for c in text)
+
     def shape(self, text: str, *, tracking: float = 0.0, language: str = "en") -> Shaped:
         """One line, in ems; `tracking` is added between letters, in ems. Raises FontError for letters that no font has."""
         return self._shaped(text, tracking, language)

@@ -164,7 +164,7 @@ def _diamond(x: float, y: float, radius: float) -> str:
 def _tone(page: Page) -> str:
     """The accent on light pages, a lighter ground on dark ones."""
     theme = page.theme
-    return theme.accent if luminance(theme.ground) > 0.3 else mixed(theme.ground, theme.accent, 0.5)
+    return theme.accent if luminance(theme.ground) > 0.3 else mixed(theme.ground, theme.accent, 0.72)
 
 
 def _ramp(page: Page, tone: str, kind: str) -> Ramp:

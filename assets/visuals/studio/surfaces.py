@@ -138,14 +138,14 @@ def _pleats(sheet: Sheet, ramp: Ramp) -> Field:
     pixel = max(1.5 * count / sheet.side, 1e-3)
     body = 0.76 - 0.42 * fold**0.85 + 0.07 * np.cos(math.tau * fold)
     under = 0.3 * np.exp(-(1 - fold) / 0.16)
-    edge = 0.1 * np.exp(-((fold / 0.09) ** 2))
+    edge = 0.06 * np.exp(-((fold / 0.1) ** 2))
     level = body - under + edge
     # The step from one pleat to the next is as wide as a pixel, not sharper.
     level = level * (1 - smooth(1 - pixel, 1, fold)) + 0.9 * smooth(1 - pixel, 1, fold)
     number = np.floor(part).astype(int)
     own = sheet.chance.uniform(0.9, 1.06, 400)[number % 400]
     room = 0.84 + 0.26 * wide(sheet.y * 0.5 + 3, sheet.x * 0.7)
-    return ramp.paint(0.04 + 0.86 * level * own * room + 0.008 * sheet.grain(1.2, 3.0))
+    return ramp.paint(0.04 + 0.86 * level * own * room + 0.02 * sheet.grain(1.2, 5.0))
 
 
 def _cloth(sheet: Sheet, ramp: Ramp) -> Field:
@@ -172,24 +172,25 @@ def _cloth(sheet: Sheet, ramp: Ramp) -> Field:
 
 
 def _marbled(sheet: Sheet, ramp: Ramp) -> Field:
-    """Paper marbled on water: bands of colour drawn out by swirls, parted by fine veins of light."""
-    one, two, three, four = (sheet.swell(t) for t in (0.8, 0.8, 1.7, 1.7))
-    x, y = sheet.x, sheet.y
-    u = x + 0.3 * one(x, y)
-    v = y + 0.3 * two(x, y)
-    u, v = u + 0.13 * three(u, v), v + 0.13 * four(u, v)
-    comb = 0.06 * np.sin(math.tau * (3.2 * u + 0.5 * one(v, u)))
-    level = 8.5 * (0.75 * v + 0.35 * u + comb) + 0.7 * three(v, u)
+    """Paper marbled on water: thin bands of colour, drawn out by currents and combed once, parted by veins of light."""
+    one, two, three, four = (sheet.swell(t) for t in (0.7, 0.7, 1.5, 1.5))
+    way = sheet.chance.uniform(0.5, 0.9)
+    x = sheet.x * math.cos(way) + sheet.y * math.sin(way)
+    y = sheet.y * math.cos(way) - sheet.x * math.sin(way)
+    u = 0.55 * x + 0.16 * one(x, y)
+    v = y + 0.2 * two(x * 0.8, y)
+    u, v = u + 0.05 * three(u, v), v + 0.075 * four(u * 1.3, v)
+    level = 15.0 * v + 1.1 * three(v, u) + 0.55 * np.sin(math.tau * (4.2 * u + 0.4 * one(v, u)))
     band = np.floor(level).astype(int)
     inside = level - band
-    strengths = sheet.chance.permutation(np.array([0.1, 0.26, 0.42, 0.58, 0.72, 0.86, 0.34]))
+    strengths = sheet.chance.permutation(np.array([0.24, 0.34, 0.42, 0.48, 0.56, 0.64, 0.74, 0.84, 0.4, 0.52, 0.6]))
     down, across = np.gradient(level)
     pixel = np.clip(np.sqrt(down**2 + across**2), 1e-4, 0.5) * 1.2
-    here, after = strengths[band % 7], strengths[(band + 1) % 7]
+    here, after = strengths[band % 11], strengths[(band + 1) % 11]
     tone = here + (after - here) * smooth(1 - pixel, 1, inside)
-    tone = tone + 0.07 * np.sin(math.pi * inside)
-    vein = np.exp(-((np.minimum(inside, 1 - inside) / (pixel * 0.9 + 0.012)) ** 2))
-    return ramp.paint(tone + (0.96 - tone) * 0.85 * vein + 0.012 * sheet.grain(1.6, 1.5), 0.45)
+    tone = tone + 0.05 * np.sin(math.pi * inside)
+    vein = np.exp(-((np.minimum(inside, 1 - inside) / (pixel * 0.9 + 0.01)) ** 2)) * np.where(band % 3 == 0, 1.0, 0.35)
+    return ramp.paint(tone + (0.98 - tone) * 0.8 * vein + 0.012 * sheet.grain(1.6, 1.5), 0.45)
 
 
 def _niche(sheet: Sheet, ramp: Ramp) -> Field:
@@ -281,7 +282,7 @@ def _leather(sheet: Sheet, ramp: Ramp, mark: Field | None) -> Field:
     )
     level = (0.1 + 0.62 * smooth(0.25, 1.15, light)) * fall
     if mark is not None:
-        level = level * (1 - 0.16 * mark)
+        level = level * (1 - 0.26 * mark)
     return ramp.paint(level)
 
 

@@ -40,7 +40,7 @@ def _banner(page: Page, wanted: Wanted) -> None:
     share = (0.40 if page.width >= page.height * 2.2 else 0.46) if wide else 0.55
     scene = _scene(page, share, wide)
     _picture(page, scene, wanted)
-    field = _framed(page, scene)
+    field = _clear_of_buttons(page, _framed(page, scene))
     sizes = _Sizes.of(page, 1.8, 2.5)
     measure = min(field.width, page.unit * 84)
     headline = min(page.unit * (11.4 if wide else 10.0), measure / 5.2) * page.theme.preset.scale
@@ -62,10 +62,7 @@ def _social(page: Page, wanted: Wanted) -> None:
     if manner == "arcade":
         crown = page.width * 0.15
         inner = Box(inner.x + u * 3.5, inner.y + crown, inner.width - u * 7, inner.height - crown)
-    if page.height >= page.width * 1.6:
-        # Stories lie under the buttons of the programs that show them.
-        top, bottom = page.height * 0.13, page.height * 0.85
-        inner = Box(inner.x, max(inner.y, top), inner.width, min(inner.bottom, bottom) - max(inner.y, top))
+    inner = _clear_of_buttons(page, inner)
     large = {"poster": 15.0, "stage": 13.0}.get(manner, 11.4) * theme.preset.scale
     side = u * 8.5
     mark = _mark(page, Box(inner.x, inner.y, inner.width, side), theme.preset.align)
@@ -74,7 +71,7 @@ def _social(page: Page, wanted: Wanted) -> None:
             "caption",
             words.caption,
             theme.label if not words.call_to_action else theme.text,
-            sizes.label if not words.call_to_action else sizes.text * 0.8,
+            sizes.label,
             theme.muted,
             floor=sizes.floor,
         ),
@@ -177,7 +174,7 @@ def _product_card(page: Page, wanted: Wanted) -> None:
     head = sizes.label * 1.7
     # A caption as a book sets it: kind and price on one line, the name under them.
     if left and not wide and page.row(Box(field.x, field.y, field.width, head), kicker, price):
-        top = head + sizes.text * 0.9
+        top = head + sizes.text * 1.25
         under = Box(field.x, field.y + top, field.width, field.height - top)
         page.stack(under, [name, material, *swatch, *more], align="left", upright="top")
         return
@@ -198,7 +195,7 @@ def _lookbook(page: Page, wanted: Wanted) -> None:
             picture,
             Box(
                 left,
-                picture.bottom + margin * 0.7,
+                picture.bottom + max(margin * 0.8, u * 5.6),
                 page.width - left - margin,
                 page.height - picture.bottom - margin * 1.35,
             ),
@@ -273,7 +270,7 @@ def _logo(page: Page, wanted: Wanted) -> None:
         page.stack(clear, [_whole(page, name, clear.width), tagline], align="centre")
     elif variant == "stacked":
         side = min(clear.width * 0.4, clear.height * 0.44)
-        mark = Drawn(side, side, lambda on, box: on.logo(box, theme.ink))
+        mark = Drawn(side, side, lambda on, box: _show_mark(on, box, "mark", theme.ink))
         page.stack(clear, [mark, _whole(page, name, clear.width), tagline], align="centre")
     else:
         side = min(clear.height, clear.width * 0.2)
@@ -282,13 +279,13 @@ def _logo(page: Page, wanted: Wanted) -> None:
         tagline = replace(tagline, size=min(tagline.size, side * 0.1), gap=side * 0.12)
         wide = min(max(_on_one_line(page, item) for item in (name, tagline)), clear.width - side - gap)
         x = clear.x + (clear.width - side - gap - wide) / 2
-        page.logo(Box(x, page.height / 2 - side / 2, side, side), theme.ink)
+        _show_mark(page, Box(x, page.height / 2 - side / 2, side, side), "mark", theme.ink)
         page.stack(Box(x + side + gap, clear.y, wide + 1, clear.height), [name, tagline], align="left")
 
 
 def _pattern(page: Page, wanted: Wanted) -> None:
     theme = page.theme
-    tone = mixed(theme.ground, theme.accent, 0.62 if contrast(theme.ground, theme.ink) > 9 else 0.8)
+    tone = mixed(theme.ground, theme.accent, 0.62 if luminance(theme.ground) > 0.2 else 0.85)
     short = min(page.width, page.height)
     pattern(page, page.box, tone, short / (5.0, 3.5, 6.0, 6.0)[wanted.seed % 4], wanted.seed)
 
@@ -489,12 +486,18 @@ def _picture(page: Page, scene: _Scene, wanted: Wanted) -> None:
     page.clipped(scene.visual, fill, scene.outline)
 
 
+def _clear_of_buttons(page: Page, box: Box) -> Box:
+    """Stories lie under the buttons of the programs that show them: words keep away from the head and the foot."""
+    if page.height < page.width * 1.6:
+        return box
+    top, bottom = max(box.y, page.height * 0.13), min(box.bottom, page.height * 0.87)
+    return Box(box.x, top, box.width, bottom - top)
+
+
 def _signed(page: Page, field: Box, sizes: _Sizes, align: str) -> Box:
     """The house's name at the field's foot. Returns what is left above it."""
     foot = sizes.label * 2.0
-    name = Words(
-        "house", page.theme.kit.kit.name, page.theme.wordmark, sizes.label * 1.06, page.theme.ink, floor=sizes.floor
-    )
+    name = Words("house", page.theme.kit.kit.name, page.theme.wordmark, sizes.label, page.theme.ink, floor=sizes.floor)
     page.stack(Box(field.x, field.bottom - foot, field.width, foot), [name], align=align, upright="bottom")
     return Box(field.x, field.y, field.width, field.height - foot - sizes.label * 1.5)
 
@@ -552,7 +555,7 @@ def _ornament(page: Page, *, marked: bool = False) -> list[Drawn]:
 
         return [Drawn(u * 13, u * 0.95, draw, gap=u * 3)]
     if kind == "monogram":
-        return [Drawn(u * 5, u * 5, lambda on, box: on.logo(box, theme.accent), gap=u * 2.6)]
+        return [Drawn(u * 5, u * 5, lambda on, box: _show_mark(on, box, "ornament", theme.accent), gap=u * 2.6)]
     return []
 
 
@@ -571,9 +574,13 @@ def _mark(page: Page, box: Box, align: str) -> Box:
     side = min(box.width, box.height)
     x = box.x + (box.width - side) * (0.5 if align == "centre" else 0.0)
     placed = Box(x, box.y, side, side)
-    page.logo(placed, page.theme.ink)
-    page.areas["mark"] = placed.bounds
+    _show_mark(page, placed, "mark", page.theme.ink)
     return placed
+
+
+def _show_mark(page: Page, box: Box, name: str, colour: str) -> None:
+    page.logo(box, colour)
+    page.areas[name] = box.bounds
 
 
 def _swatch(colour: str) -> Callable[[Page, Box], None]:

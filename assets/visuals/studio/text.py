@@ -258,6 +258,7 @@ def _awkward(text: str, place: int) -> float:
     before, after = text[place - 1 : place], text[place : place + 1]
     if before == " ":
         word = text[:place].split()[-1] if text[:place].split() else ""
+        word = word.replace("’", "")
         return _LITTLE_WORD_COST if word.isalpha() and len(word) <= _LITTLE_WORD else 0.0
     if not (before and after and _is_cjk(before) and _is_cjk(after)) or before in "、。，．！？・」":
         return 0.0

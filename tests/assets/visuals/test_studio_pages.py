@@ -1,7 +1,6 @@
 """Pages of the studio: no text on another, on a picture or over the edge; the same bytes each time; their origin."""
 
 import io
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,12 @@ from PIL import Image, ImageChops
 
 from assets.visuals.brand_kit import PRESETS, LoadedKit
 from assets.visuals.briefs import FORMATS, Brief, InvalidBrief, read_briefs
-from assets.visuals.colour import contrast
 from assets.visuals.quality import judge
 from assets.visuals.studio.contact_sheet import contact_sheet
-from assets.visuals.studio.layout import Page, Theme
 from assets.visuals.studio.render import Picture, render, render_brief, text_of, with_text
-from assets.visuals.studio.templates import Wanted, draw
 from assets.visuals.studio.text import longest_word
 from tests.assets.visuals.kits import load
+from tests.assets.visuals.pages import faults, page
 from tests.assets.visuals.scenes import encoded, scene
 from tests.assets.visuals.test_studio_text import needs_japanese
 
@@ -84,16 +81,6 @@ def brief(template: str, **changes: Any) -> Brief:
     return Brief.model_validate({**said, **changes})
 
 
-def page(kit: LoadedKit, one: Brief, size: tuple[int, int], language: str) -> Page:
-    made = Page(*size, Theme.of(kit, kit.kit.presets[one.preset]), language)
-    draw(made, Wanted(one, one.words(language), None, one.seed))
-    return made
-
-
-def overlap(one: Any, other: Any) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_nothing_overlaps_or_leaves_its_place_and_all_can_be_read(kit: LoadedKit, template: str, preset: str):
@@ -103,16 +90,7 @@ def test_nothing_overlaps_or_leaves_its_place_and_all_can_be_read(kit: LoadedKit
             made = page(kit, one, size, language)
             where = f"{template} {preset} {name} {language}"
             assert made.placed, where
-            for text in made.placed:
-                left, top, right, bottom = text.ink
-                assert text.box[0] - 1e-6 <= left <= right <= text.box[2] + 1e-6, (where, text)
-                assert text.box[1] - 1e-6 <= top <= bottom <= text.box[3] + 1e-6, (where, text)
-                assert left > 0 and top > 0 and right < size[0] and bottom < size[1], (where, text)
-                assert contrast(text.colour, made.theme.ground) >= 4.5, (where, text)
-                for area in made.areas.values():
-                    assert not overlap(text.ink, area), (where, text.name)
-            for a, b in combinations(made.placed, 2):
-                assert not overlap(a.ink, b.ink), (where, a.name, b.name)
+            assert not faults(made), where
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -200,10 +178,24 @@ def test_text_in_a_png_leaves_its_pixels(kit: LoadedKit):
         assert a.tobytes() == b.tobytes()
 
 
-def test_a_contact_sheet_shows_each_picture(kit: LoadedKit):
-    sheet = contact_sheet(kit, [(f"picture {n}", encoded(scene(n, (200, 300)))) for n in range(7)], "Maison Orsenna")
-    with Image.open(io.BytesIO(sheet)) as picture:
-        assert picture.size[1] > 2 * 300
+def test_a_contact_sheet_shows_each_picture_whole_in_full_rows(kit: LoadedKit):
+    shades = [(40 + 20 * n, 200 - 20 * n, 90) for n in range(9)]
+    sizes = [(300, 200), (200, 300), (200, 200)] * 3
+    pictures = [(f"picture {n}", encoded(Image.new("RGB", sizes[n], shades[n]))) for n in range(9)]
+    with Image.open(io.BytesIO(contact_sheet(kit, pictures, "Maison Orsenna"))) as sheet:
+        pixels = sheet.convert("RGB")
+    boxes = []
+    for (width, height), shade in zip(sizes, shades, strict=True):
+        alike = (
+            ImageChops.difference(pixels, Image.new("RGB", pixels.size, shade))
+            .convert("L")
+            .point(lambda v: 255 * (v < 2))
+        )
+        left, top, right, bottom = alike.getbbox() or (0, 0, 0, 0)
+        assert (right - left) / (bottom - top) == pytest.approx(width / height, rel=0.03)
+        boxes.append((left, top, right, bottom))
+    ends = {max(box[2] for box in boxes if box[1] == top) for top in {box[1] for box in boxes}}
+    assert max(ends) - min(ends) <= 3
 
 
 @pytest.mark.parametrize(
