@@ -6,8 +6,10 @@ Belongs here: placing things, and remembering what was placed where. Does not be
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
 from assets.visuals.brand_kit import LoadedKit, Preset, Role, Typeface
@@ -214,6 +216,10 @@ class Page:
         markup = recoloured(markup, colour) if colour else markup
         self.parts.append(nested(markup, box.x, box.y, box.width, box.height, f"logo{self._logos}"))
 
+    def logo_ink(self) -> Bounds:
+        """Left, top, right and bottom of the mark's black in a box of side 1: a mark is placed by what one sees of it."""
+        return _ink_of_logo(self.theme.kit.logo.markup)
+
     def clipped(self, box: Box, draw: Callable[[Page, Box], None], outline: str | None = None) -> None:
         """What `draw` draws, cut at the box or at an outline within it."""
         inner = Page(self.width, self.height, self.theme, self.language)
@@ -365,3 +371,18 @@ class Page:
         if item.underlined:
             under = y + block.first_baseline + below - block.size * 0.05
             self.hairline(ink[0], under, ink[2], under, item.colour, max(1.0, block.size * 0.05))
+
+
+@lru_cache(maxsize=16)
+def _ink_of_logo(markup: str) -> Bounds:
+    from PIL import Image
+
+    from assets.visuals.studio.render import rasterise
+
+    side = 400
+    placed = nested(recoloured(markup, "#000000"), 0, 0, side, side, "mark")
+    page = f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}">{placed}</svg>'
+    with Image.open(io.BytesIO(rasterise(page, side, side)), formats=("PNG",)) as picture:
+        found = picture.convert("RGBA").getchannel("A").getbbox()
+    left, top, right, bottom = (value / side for value in found or (0, 0, side, side))
+    return left, top, right, bottom

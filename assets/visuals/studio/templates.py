@@ -278,9 +278,10 @@ def _logo(page: Page, wanted: Wanted) -> None:
         name = _whole(page, replace(name, size=min(u * 8, side * 0.34)), clear.width - side - gap)
         tagline = replace(tagline, size=min(tagline.size, side * 0.1), gap=side * 0.12)
         wide = min(max(_on_one_line(page, item) for item in (name, tagline)), clear.width - side - gap)
-        x = clear.x + (clear.width - side - gap - wide) / 2
-        _show_mark(page, Box(x, page.height / 2 - side / 2, side, side), "mark", theme.ink)
-        page.stack(Box(x + side + gap, clear.y, wide + 1, clear.height), [name, tagline], align="left")
+        black, _, end, _ = page.logo_ink()
+        x = clear.x + (clear.width - (end - black) * side - gap - wide) / 2
+        _show_mark(page, Box(x - black * side, page.height / 2 - side / 2, side, side), "mark", theme.ink)
+        page.stack(Box(x + (end - black) * side + gap, clear.y, wide + 1, clear.height), [name, tagline], align="left")
 
 
 def _pattern(page: Page, wanted: Wanted) -> None:
@@ -571,8 +572,9 @@ def _on_one_line(page: Page, item: Words) -> float:
 
 
 def _mark(page: Page, box: Box, align: str) -> Box:
+    """The mark at the box's head: in its middle, or with its black on the left margin, where the words begin too."""
     side = min(box.width, box.height)
-    x = box.x + (box.width - side) * (0.5 if align == "centre" else 0.0)
+    x = box.x + (box.width - side) / 2 if align == "centre" else box.x - page.logo_ink()[0] * side
     placed = Box(x, box.y, side, side)
     _show_mark(page, placed, "mark", page.theme.ink)
     return placed
@@ -580,7 +582,13 @@ def _mark(page: Page, box: Box, align: str) -> Box:
 
 def _show_mark(page: Page, box: Box, name: str, colour: str) -> None:
     page.logo(box, colour)
-    page.areas[name] = box.bounds
+    left, top, right, bottom = page.logo_ink()
+    page.areas[name] = (
+        box.x + left * box.width,
+        box.y + top * box.height,
+        box.x + right * box.width,
+        box.y + bottom * box.height,
+    )
 
 
 def _swatch(colour: str) -> Callable[[Page, Box], None]:
