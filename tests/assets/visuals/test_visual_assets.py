@@ -62,9 +62,7 @@ def house(books: BrandStore) -> BrandStore:
     return books
 
 
-def materialized(
-    instance: dg.DagsterInstance, *assets: Any, brief: str | None = None
-) -> dg.ExecuteInProcessResult:
+def materialized(instance: dg.DagsterInstance, *assets: Any, brief: str | None = None) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [*ASSETS, dg.AssetSpec("catalog"), *CHECKS],
         selection=dg.AssetSelection.assets(*assets),
