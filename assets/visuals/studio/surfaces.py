@@ -97,9 +97,15 @@ def smooth(low: float, high: float, value: Field) -> Field:
     return t * t * (3 - 2 * t)
 
 
-def lit(height: Field, sheet: Sheet, depth: float, *, shine: float = 0.0, sharpness: float = 20.0) -> Field:
-    """How bright a relief is in light from the upper left, about 0 to 1; `depth` is its height in short sides."""
+def lit(
+    height: Field, sheet: Sheet, depth: float, *, shine: float = 0.0, sharpness: float = 20.0, turned: int = 1
+) -> Field:
+    """How bright a relief is in light from the upper left, about 0 to 1; `depth` is its height in short sides.
+
+    `turned` -1 has the light from the upper right.
+    """
     down, across = np.gradient(height * (depth * sheet.side))
+    across = across * turned
     length = np.sqrt(across**2 + down**2 + 1)
     diffuse = (0.46 * across + 0.5 * down + 0.73) / length
     # The highlight is where the half-way vector meets the normal.
@@ -110,9 +116,11 @@ def lit(height: Field, sheet: Sheet, depth: float, *, shine: float = 0.0, sharpn
 def _satin(sheet: Sheet, ramp: Ramp) -> Field:
     """Silk that hangs and was caught up: long folds that meet and part."""
     wide, bend, ripple = sheet.swell(0.55), sheet.swell(1.1), sheet.swell(2.4)
-    way = sheet.chance.uniform(0.5, 1.0) * sheet.chance.choice((-1, 1))
-    across = sheet.x * math.cos(way) + sheet.y * math.sin(way)
-    along = sheet.y * math.cos(way) - sheet.x * math.sin(way)
+    # Folds lie across the light, or nothing is seen of them; a mirror image has its light from the right.
+    way = sheet.chance.uniform(0.5, 1.0)
+    x = sheet.x if sheet.chance.random() < 0.5 else sheet.right - sheet.x
+    across = x * math.cos(way) + sheet.y * math.sin(way)
+    along = sheet.y * math.cos(way) - x * math.sin(way)
     across = across + 0.16 * wide(along * 0.7, across * 0.5) + 0.035 * bend(along * 0.8, across * 0.6)
     swing = 0.5 + 0.5 * np.tanh(1.2 * wide(across * 0.6, along * 0.5))
     phase = sheet.chance.uniform(0, math.tau, 3)
@@ -121,10 +129,11 @@ def _satin(sheet: Sheet, ramp: Ramp) -> Field:
         + 0.48 * swing * np.sin(math.tau * 2.7 * across + phase[1] + 0.8 * bend(across, along * 0.5))
         + 0.2 * (1 - 0.6 * swing) * np.sin(math.tau * 5.1 * across + phase[2] + 0.9 * ripple(along * 0.4, across))
     )
-    light = lit(height, sheet, 0.062, shine=0.34, sharpness=26)
-    light = 0.06 + 0.78 * smooth(0.12, 1.22, light)
-    thread = 0.008 * sheet.grain(1.3, 5.0)
-    return ramp.paint(light + thread)
+    turned = 1 if x is sheet.x else -1
+    light = lit(height, sheet, 0.05, shine=0.4, sharpness=34, turned=turned)
+    light = 0.05 + 0.86 * np.clip((light - 0.16) / 1.2, 0, 1) ** 1.25
+    thread = 0.006 * sheet.grain(1.3, 4.0)
+    return ramp.paint(light + thread, 0.6)
 
 
 def _pleats(sheet: Sheet, ramp: Ramp) -> Field:

@@ -37,7 +37,13 @@ def draw(page: Page, wanted: Wanted) -> None:
 def _banner(page: Page, wanted: Wanted) -> None:
     """A picture and a message, arranged as the preset's manner has it; the house signs at the foot."""
     wide = page.width >= page.height * 1.45
-    share = (0.40 if page.width >= page.height * 2.2 else 0.46) if wide else 0.55
+    share = (
+        (0.40 if page.width >= page.height * 2.2 else 0.46)
+        if wide
+        else 0.46
+        if page.height >= page.width * 1.6
+        else 0.55
+    )
     scene = _scene(page, share, wide)
     _picture(page, scene, wanted)
     field = _clear_of_buttons(page, _framed(page, scene))
@@ -211,8 +217,10 @@ def _lookbook(page: Page, wanted: Wanted) -> None:
             page.rect(Box(0, 0, u * 1.5, page.height), theme.ink)
     else:
         scene = _scene(page, 0.5 if spread else 0.66, spread)
-        field = _framed(page, scene)
+        field = scene.field
     _picture(page, scene, wanted)
+    if not bleeds:
+        field = _framed(page, scene)
     align = "left" if bleeds or theme.preset.align == "left" else "centre"
     items = [
         *([] if bleeds else _eyebrow(page, words.eyebrow, sizes)),
