@@ -619,9 +619,16 @@ def _price(amount: Decimal, currency: str, language: str) -> str:
     from babel.core import UnknownLocaleError
     from babel.numbers import format_currency
 
+    # Spanish parts thousands from the fifth digit on.
+    grouped = language not in ("es", "es-ES") or amount >= 10_000
     try:
         text = format_currency(
-            amount, currency, locale=language.replace("-", "_"), currency_digits=amount % 1 != 0, format=None
+            amount,
+            currency,
+            locale=language.replace("-", "_"),
+            currency_digits=amount % 1 != 0,
+            format=None,
+            group_separator=grouped,
         )
     except UnknownLocaleError:
         text = format_currency(amount, currency, locale="en")

@@ -67,6 +67,7 @@ WORDS = {
         "electroencefalografista",
     ],
 }
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 NAMES = [
     "Aurore",
     "Écuyer",
@@ -125,7 +126,7 @@ def briefs(draw: st.DrawFn, longest: int = 9) -> tuple[Brief, tuple[int, int], s
     return Brief.model_validate(brief), SIZES[draw(st.sampled_from(sorted(SIZES)))], language
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(briefs())
 def test_a_page_is_sound_or_its_text_is_refused(asked: tuple[Brief, tuple[int, int], str]):
     brief, size, language = asked
@@ -138,7 +139,7 @@ def test_a_page_is_sound_or_its_text_is_refused(asked: tuple[Brief, tuple[int, i
     _all_is_said(made, brief, language)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(briefs(longest=3))
 def test_a_few_long_words_always_fit(asked: tuple[Brief, tuple[int, int], str]):
     brief, size, language = asked
