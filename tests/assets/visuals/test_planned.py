@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,12 +19,16 @@ def loaded(tmp_path: Path) -> LoadedKit:
     return load(tmp_path)
 
 
-def catalog(*rows: dict[str, object]) -> pl.DataFrame:
+def catalog(*rows: dict[str, Any]) -> pl.DataFrame:
     empty = dict.fromkeys(CATALOG)
     return pl.DataFrame([{**empty, **row} for row in rows], schema=CATALOG)
 
 
-BAG = {"sku": "BAG-1", "product": "AUR", "name": "Aurore", "category": "bags", "color": "Black"}
+def shot(name: str) -> Shot:
+    return Shot.model_validate({"name": name, "description": "Flat"})
+
+
+BAG: dict[str, Any] = {"sku": "BAG-1", "product": "AUR", "name": "Aurore", "category": "bags", "color": "Black"}
 
 
 def test_a_product_has_each_shot_of_its_type_once_whatever_sizes_it_comes_in(loaded: LoadedKit) -> None:
@@ -38,14 +43,12 @@ def test_a_product_has_each_shot_of_its_type_once_whatever_sizes_it_comes_in(loa
 
 
 def test_the_subcategorys_list_comes_before_the_categorys_and_others_are_told(loaded: LoadedKit) -> None:
-    kit = loaded.kit.model_copy(
-        update={"shots": {"bags": loaded.kit.shots["bags"], "top_handle": (Shot(name="only", description="One"),)}}
-    )
+    kit = loaded.kit.model_copy(update={"shots": {"bags": loaded.kit.shots["bags"], "top_handle": (shot("only"),)}})
     rows = catalog({**BAG, "subcategory": "Top-handle"}, {**BAG, "sku": "S", "product": "SC", "category": "scarves"})
     found, without = shots(kit, rows)
     assert [brief.brief for brief in found] == ["aur-black-only"]
     assert without == ["scarves"]
-    with_other = kit.model_copy(update={"shots": {**kit.shots, "other": (Shot(name="plain", description="Flat"),)}})
+    with_other = kit.model_copy(update={"shots": {**kit.shots, "other": (shot("plain"),)}})
     assert shots(with_other, rows)[1] == []
 
 
