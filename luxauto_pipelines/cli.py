@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from luxauto_pipelines import (
+    cli_attribution,
     cli_bookkeeping,
     cli_brand,
     cli_channels,
@@ -59,6 +60,7 @@ app.add_typer(cli_vault.app, name="vault")
 app.add_typer(cli_visuals.app, name="visuals")
 app.add_typer(cli_gpu.app, name="gpu")
 app.add_typer(cli_experiment.app, name="experiment")
+cli_attribution.register(app)
 cli_gateway.register(app)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table for people, json for programs.")]
@@ -269,30 +271,30 @@ def _refresh(books: Any, *, everything: bool = False) -> dict[str, Any]:
                 wanted,
                 lambda step, done, total: bar.update(task, description=step, completed=done, total=total),
             )
-    pictures = _refresh_pictures(books, everything=everything)
+    pictures, pictures_log = _refresh_pictures(books, everything=everything)
     return {
         "assets": [*wanted.assets, *pictures.assets],
         "first_day": wanted.first_day,
         "last_day": wanted.last_day,
-        "log": log and str(log),
+        "log": str(log or pictures_log) if log or pictures_log else None,
         "briefs": list(pictures.briefs),
     }
 
 
-def _refresh_pictures(books: Any, *, everything: bool = False) -> Any:
+def _refresh_pictures(books: Any, *, everything: bool = False) -> tuple[Any, Path | None]:
     # After the books: a brief that cannot be read keeps no figure back.
     from luxauto_pipelines.refresh_pictures import make_pictures, plan_pictures
 
-    wanted = plan_pictures(books, everything=everything)
+    wanted, log = plan_pictures(books, everything=everything), None
     if not wanted.is_empty:
         with progress() as bar:
             task = bar.add_task("pictures", total=len(wanted.assets))
-            make_pictures(
+            log = make_pictures(
                 books,
                 wanted,
                 lambda step, done, total: bar.update(task, description=step, completed=done, total=total),
             )
-    return wanted
+    return wanted, log
 
 
 def main() -> None:
@@ -317,6 +319,7 @@ def main() -> None:
     from assets.inventory.buying.policies import InvalidPolicy
     from assets.inventory.buying.settings import BuyingError
     from assets.inventory.simulation.setting import SimulationError
+    from assets.marketing.attribution.errors import AttributionError
     from assets.marketing.experiments.errors import ExperimentError
     from assets.visuals.errors import VisualsError
     from luxauto_pipelines.agents.registry import AgentError
@@ -347,6 +350,7 @@ def main() -> None:
 
     known = (
         AgentError,
+        AttributionError,
         Busy,
         BuyingError,
         CardDataRefused,
