@@ -14,7 +14,7 @@ from assets.visuals.briefs import Brief, refuse_forbidden_words
 from assets.visuals.colour import contrast
 from assets.visuals.motion.plan import LONGEST_SIDE, FilmPlan, Still
 from assets.visuals.studio.layout import Page, Theme
-from assets.visuals.studio.plates import plate
+from assets.visuals.studio.plates import leading, plate
 from assets.visuals.studio.render import rasterise, render, with_text
 
 _FINER = 1.3
@@ -101,11 +101,11 @@ def _plate(loaded: LoadedKit, brief: Brief, size: tuple[int, int], language: str
     plate(page, page.box, brief.seed, tone=tone)
     # Drawn cloth has no edge that an eye could rest on; the mark is one.
     side = min(size) * 0.2
-    page.logo(page.box.centred(side, side), _seen_on(loaded, theme, tone))
+    page.logo(page.box.centred(side, side), _seen_on(loaded, leading(page, brief.seed, tone=tone)))
     return rasterise(page.svg(loaded.kit.name), *size)
 
 
-def _seen_on(loaded: LoadedKit, theme: Theme, tone: str | None) -> str:
+def _seen_on(loaded: LoadedKit, ground: str) -> str:
     """The colour of the kit that stands out most from a plate's leading colour."""
     palette = loaded.kit.palette
-    return max((palette.of("background"), palette.of("deep")), key=lambda c: contrast(c, tone or theme.accent))
+    return max((palette.of("background"), palette.of("deep")), key=lambda c: contrast(c, ground))

@@ -11,11 +11,13 @@ import io
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from assets.visuals.colour import contrast, luminance, mixed, rgb_of
 from assets.visuals.studio.layout import Box, Page
-from assets.visuals.studio.surfaces import Ramp, smooth, surface
+
+if TYPE_CHECKING:
+    from assets.visuals.studio.surfaces import Ramp
 
 KINDS = ("drape", "arches", "horizon", "window")
 """Those that a seed chooses among; `pleats`, `weave`, `marble` and `monogram` are drawn where a brief names them."""
@@ -49,10 +51,17 @@ def plate(
             pixels = _melted(pixels, melts, page.theme.ground)
         _put(page, box, _png(pixels))
         return
-    chosen = kind or KINDS[seed % len(KINDS)]
+    chosen = _chosen(seed, kind)
     ramp = _ramp(page, tone or _tone(page), chosen)
     logo = page.theme.kit.logo.markup if chosen == "monogram" else ""
     _put(page, box, _surface(chosen, width, height, seed, ramp, logo, melts, page.theme.ground))
+
+
+def leading(page: Page, seed: int, *, tone: str | None = None, kind: str = "") -> str:
+    """The colour that most of such a plate has, for what is to stand out from it."""
+    chosen = _chosen(seed, kind)
+    ramp = _ramp(page, tone or _tone(page), chosen)
+    return mixed(ramp.tone, ramp.light, 0.5) if chosen in _AIRY else ramp.tone
 
 
 def diamond(page: Page, x: float, y: float, radius: float, colour: str) -> None:
@@ -164,6 +173,10 @@ def _diamond(x: float, y: float, radius: float) -> str:
 # Surfaces
 
 
+def _chosen(seed: int, kind: str) -> str:
+    return kind or KINDS[seed % len(KINDS)]
+
+
 def _tone(page: Page) -> str:
     """The accent on light pages, a lighter ground on dark ones."""
     theme = page.theme
@@ -172,6 +185,8 @@ def _tone(page: Page) -> str:
 
 def _ramp(page: Page, tone: str, kind: str) -> Ramp:
     """Shadow and light of a tone, in the house's own dark and light, so that no picture leaves the palette."""
+    from assets.visuals.studio.surfaces import Ramp
+
     palette = page.theme.kit.kit.palette
     dark, pale = palette.of("deep"), palette.of("background")
     if kind in _AIRY and luminance(page.theme.ground) > 0.3:
@@ -186,6 +201,8 @@ _AIRY = frozenset({"arches", "horizon", "window"})
 @lru_cache(maxsize=6)
 def _surface(kind: str, width: int, height: int, seed: int, ramp: Ramp, logo: str, melts: Side, ground: str) -> bytes:
     """PNG of a surface. The pages of a brief in several languages share it."""
+    from assets.visuals.studio.surfaces import surface
+
     mark = _mark(logo, width, height) if logo else None
     pixels = surface(kind, width, height, seed, ramp, mark)
     return _png(_melted(pixels, melts, ground) if melts else pixels)
@@ -210,6 +227,8 @@ def _mark(logo: str, width: int, height: int) -> Any:
 def _melted(pixels: Any, side: Side, ground: str) -> Any:
     """The picture becomes its page's ground towards a side, and is nothing but ground at its edge."""
     import numpy as np
+
+    from assets.visuals.studio.surfaces import smooth
 
     height, width = pixels.shape[:2]
     along = np.linspace(0, 1, width if side in ("left", "right") else height, dtype=np.float32)

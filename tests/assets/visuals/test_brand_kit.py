@@ -71,7 +71,7 @@ def test_the_version_changes_with_the_kit_and_its_files_and_with_nothing_else(tm
     file.write_text("# a remark\n" + file.read_text())
     assert read_kit(file).version == first
     logo = file.with_name("logo.svg")
-    logo.write_text(logo.read_text().replace("470", "471"))
+    logo.write_text(logo.read_text().replace("</svg>", '<path d="M0 0H9"/></svg>'))
     assert read_kit(file).version != first
 
 
