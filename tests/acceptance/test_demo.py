@@ -296,9 +296,15 @@ def test_every_asset_check_ran_and_passed(demo: Demo) -> None:
     with demo.instance() as instance:
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     assert set(latest) == set(keys), "a check that never ran proves nothing"
-    failed = {key.to_user_string() for key, record in latest.items() if record.status.value != "SUCCEEDED"}
+    failed = {key.to_user_string(): record for key, record in latest.items() if record.status.value != "SUCCEEDED"}
     # The maison's last day lies in the past by as much as the test is late.
-    assert failed <= {"transactions:is_fresh"}
+    failed.pop("transactions:is_fresh", None)
+    # A gate that nobody could ask, as no checker of nudity is shipped, has not passed and says so.
+    for name, record in failed.items():
+        assert name in {"generated_visuals:gate_nudity", "generated_visuals:gate_legibility"}
+        event = record.event and record.event.dagster_event
+        assert event is not None
+        assert str(event.asset_check_evaluation_data.description).startswith("skipped: ")
 
 
 def luxauto(home: Path, *arguments: str) -> tuple[str, str]:
