@@ -1,0 +1,1 @@
+"""Segments: rules about customers, the features that they speak of, and who is in one."""
