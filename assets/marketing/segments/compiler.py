@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets.marketing.segments.catalogue import FEATURES, Kind
-from assets.marketing.segments.rules import All, Any_, Comparison, Not, Rule
+from assets.marketing.segments.rules import AllOf, AnyOf, Comparison, Not, Rule
 
 VIEW = "customer_features"
 _TYPES: dict[Kind, str] = {
@@ -50,9 +50,9 @@ def _condition(rule: Rule, parameters: list[Any]) -> str:
             return _comparison(rule, parameters)
         case Not():
             return f"(NOT {_condition(rule.part, parameters)})"
-        case All():
+        case AllOf():
             return f"({' AND '.join(_condition(part, parameters) for part in rule.parts) or 'TRUE'})"
-        case Any_():
+        case AnyOf():
             return f"({' OR '.join(_condition(part, parameters) for part in rule.parts) or 'FALSE'})"
 
 

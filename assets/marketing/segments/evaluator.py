@@ -6,7 +6,7 @@ Belongs here: the meaning of each operator, as plainly as it can be said.
 from collections.abc import Mapping
 from typing import Any
 
-from assets.marketing.segments.rules import All, Any_, Comparison, Not, Rule
+from assets.marketing.segments.rules import AllOf, AnyOf, Comparison, Not, Rule
 
 
 def holds(rule: Rule, customer: Mapping[str, Any]) -> bool:
@@ -16,9 +16,9 @@ def holds(rule: Rule, customer: Mapping[str, Any]) -> bool:
             return _compares(rule, customer.get(rule.feature))
         case Not():
             return not holds(rule.part, customer)
-        case All():
+        case AllOf():
             return all(holds(part, customer) for part in rule.parts)
-        case Any_():
+        case AnyOf():
             return any(holds(part, customer) for part in rule.parts)
 
 

@@ -99,9 +99,9 @@ def customer_features(
     table = _with_engagement(table, engagement, as_of)
     table = _ranked(table)
     table, model, value_model, why = _predicted(table, _repeats(bought, exponent, as_of))
-    frame = _in_major_units(table, exponent).select(
-        *(pl.col(name).cast(type_) if name in table.columns else pl.lit(None, type_).alias(name) for name, type_ in SCHEMA.items())
-    )
+    table = _in_major_units(table, exponent)
+    columns = (pl.col(name) if name in table.columns else pl.lit(None).alias(name) for name in SCHEMA)
+    frame = table.select(*columns).select(pl.col(name).cast(type_) for name, type_ in SCHEMA.items())
     return Features(frame.sort("customer"), as_of, model, value_model, why, known["base_amount_minor"].null_count())
 
 
@@ -276,5 +276,7 @@ def _in_major_units(table: pl.DataFrame, exponent: int) -> pl.DataFrame:
         (pl.col("net_minor") / unit).alias("net_spend"),
         (pl.col("net_365d_minor") / unit).alias("net_spend_365d"),
         (pl.col("largest_minor") / unit).alias("largest_order"),
-        pl.when(pl.col("orders") > 0).then(pl.col("gross_minor") / pl.col("orders") / unit).alias("average_order_value"),
+        pl.when(pl.col("orders") > 0)
+        .then(pl.col("gross_minor") / pl.col("orders") / unit)
+        .alias("average_order_value"),
     )

@@ -64,7 +64,7 @@ class GammaGamma:
     log_likelihood: float = float("nan")
 
     def expected(self, x: Any, mean: Any) -> Floats:
-        """Value of the average purchase, given `mean` of x repeat purchases; with x = 0 the mean of all, NaN if that has none."""
+        """Value of the average purchase, given `mean` of x repeat purchases; without one the mean of all, NaN if none."""
         x, mean = _arrays(x, mean)
         weight = self.p * x + self.q - 1
         value = self.p * (self.gamma + x * np.where(x > 0, mean, 0.0)) / np.where(weight > 0, weight, 1.0)
@@ -75,7 +75,9 @@ def fit_bg_nbd(x: Any, t_x: Any, age: Any) -> BgNbd:
     """Parameters for customers with x repeat purchases (0 and more), t_x and T in weeks, 0 <= t_x <= T. Raises SegmentError."""
     x, t_x, age = _arrays(x, t_x, age)
     if bool(np.any((x < 0) | (t_x < 0) | (t_x > age) | ((x == 0) & (t_x > 0)))):
-        raise SegmentError("purchases: x and t_x must be 0 or more, t_x at most T, and 0 without a repeat. Correct them.")
+        raise SegmentError(
+            "purchases: x and t_x must be 0 or more, t_x at most T, and 0 without a repeat. Correct them."
+        )
     _enough(x)
     # Customers with the same history count once, by their number.
     rows, weights = np.unique(np.column_stack([x, t_x, age]), axis=0, return_counts=True)
@@ -135,7 +137,9 @@ def _minimise(loss: Any, start: Floats, name: str) -> tuple[Floats, float]:
 
     # A simplex finds the valley from far away, the gradient its ground; beyond e^±12 nothing that customers do lies.
     bounds = [(-12.0, 12.0)] * len(start)
-    near = minimize(loss, start, method="Nelder-Mead", bounds=bounds, options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-10})
+    near = minimize(
+        loss, start, method="Nelder-Mead", bounds=bounds, options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-10}
+    )
     best = minimize(loss, near.x, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-9})
     found = best if best.fun <= near.fun else near
     if not np.isfinite(found.fun) or bool(np.any(np.abs(found.x) > 11.9)):

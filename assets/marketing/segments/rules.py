@@ -42,13 +42,13 @@ class Comparison(_Node):
     value: Value
 
 
-class All(_Node):
+class AllOf(_Node):
     """True where all parts are; without parts, true."""
 
     parts: "tuple[Rule, ...]"
 
 
-class Any_(_Node):
+class AnyOf(_Node):
     """True where one part is; without parts, false."""
 
     parts: "tuple[Rule, ...]"
@@ -60,7 +60,7 @@ class Not(_Node):
     part: "Rule"
 
 
-Rule = Comparison | All | Any_ | Not
+Rule = Comparison | AllOf | AnyOf | Not
 
 
 class Segment(_Node):
@@ -78,9 +78,9 @@ def read_segment(text: str) -> Segment:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f"line {where.line + 1}: " if where else ""
-        raise SegmentError(f"{line}this is neither YAML nor JSON ({getattr(error, 'problem', error)}). Correct it.") from (
-            error
-        )
+        raise SegmentError(
+            f"{line}this is neither YAML nor JSON ({getattr(error, 'problem', error)}). Correct it."
+        ) from (error)
     except (RecursionError, ValueError) as error:
         raise SegmentError(f"the file cannot be read as YAML or JSON ({error}). Correct it.") from error
     return parse_segment(data)
@@ -106,7 +106,9 @@ def parse_rule(data: object, place: str = "rule") -> Rule:
     """A rule from what YAML or JSON gave; `place` names it in messages. Raises SegmentError."""
     rule = _parse(data, place, 1)
     if (count := sum(1 for _ in comparisons(rule))) > MAX_COMPARISONS:
-        raise SegmentError(f"{place}: {count} comparisons are more than {MAX_COMPARISONS}. Use `in` with a list instead.")
+        raise SegmentError(
+            f"{place}: {count} comparisons are more than {MAX_COMPARISONS}. Use `in` with a list instead."
+        )
     return rule
 
 
@@ -117,7 +119,7 @@ def comparisons(rule: Rule) -> Iterator[Comparison]:
             yield rule
         case Not():
             yield from comparisons(rule.part)
-        case All() | Any_():
+        case AllOf() | AnyOf():
             for part in rule.parts:
                 yield from comparisons(part)
 
@@ -129,9 +131,9 @@ def plain(rule: Rule) -> dict[str, Any]:
             return {"feature": rule.feature, rule.operator: _plain_value(rule.value)}
         case Not():
             return {"not": plain(rule.part)}
-        case All():
+        case AllOf():
             return {"all": [plain(part) for part in rule.parts]}
-        case Any_():
+        case AnyOf():
             return {"any": [plain(part) for part in rule.parts]}
 
 
@@ -176,7 +178,7 @@ def _parse(data: object, place: str, depth: int) -> Rule:
     if not isinstance(inner, list) or not inner:
         raise SegmentError(f"{place}.{key}: a list with at least one rule is needed. Write `- ` before each.")
     parts = tuple(_parse(part, f"{place}.{key}[{n}]", depth + 1) for n, part in enumerate(inner))
-    return All(parts=parts) if key == "all" else Any_(parts=parts)
+    return AllOf(parts=parts) if key == "all" else AnyOf(parts=parts)
 
 
 def _comparison(data: Mapping[Any, Any], place: str) -> Comparison:
@@ -195,7 +197,9 @@ def _comparison(data: Mapping[Any, Any], place: str) -> Comparison:
             "For two conditions write two comparisons under all."
         )
     operator = str(given[0])
-    return Comparison(feature=name, operator=operator, value=_value(data[operator], operator, feature, f"{place}.{name}"))
+    return Comparison(
+        feature=name, operator=operator, value=_value(data[operator], operator, feature, f"{place}.{name}")
+    )
 
 
 def _value(given: object, operator: str, feature: Feature, place: str) -> Value:
@@ -211,9 +215,8 @@ def _value(given: object, operator: str, feature: Feature, place: str) -> Value:
     if len(given) > MAX_VALUES:
         raise SegmentError(f"{place}: {len(given)} values are more than {MAX_VALUES}. Use a feature that groups them.")
     values: tuple[Any, ...] = tuple(_scalar(one, feature, f"{place}[{n}]") for n, one in enumerate(given))
-    if operator == "between":
-        if len(values) != 2 or values[0] > values[1]:
-            raise SegmentError(f"{place}: {_shown(given)} is no range. Write [lowest, highest]; both ends count.")
+    if operator == "between" and (len(values) != 2 or values[0] > values[1]):
+        raise SegmentError(f"{place}: {_shown(given)} is no range. Write [lowest, highest]; both ends count.")
     return values
 
 
@@ -264,11 +267,11 @@ def _canonical(rule: Rule) -> dict[str, Any]:
             return {"feature": rule.feature, rule.operator: value}
         case Not():
             return {"not": _canonical(rule.part)}
-        case All() | Any_():
+        case AllOf() | AnyOf():
             parts = {_dump(one): one for one in map(_canonical, rule.parts)}
             if len(parts) == 1:
                 return next(iter(parts.values()))
-            return {"all" if isinstance(rule, All) else "any": [parts[key] for key in sorted(parts)]}
+            return {"all" if isinstance(rule, AllOf) else "any": [parts[key] for key in sorted(parts)]}
 
 
 def _plain_value(value: Value) -> Any:
