@@ -87,7 +87,8 @@ def _weights(
     else:
         journey, codes, shares = shapley_shares(journeys)
         conversions, value = conversions[journey], value[journey]
-    return np.bincount(codes, shares * conversions, n), np.bincount(codes, shares * value, n)
+    counted = np.bincount(codes, shares * conversions, n).astype(np.float64)
+    return counted, np.bincount(codes, shares * value, n).astype(np.float64)
 
 
 def _credits(

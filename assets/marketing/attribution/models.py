@@ -142,4 +142,4 @@ def _steps(journeys: Journeys, weights: NDArray[np.float64], n: int) -> NDArray[
     within[journeys.starts[1:] - 1] = False
     before = np.flatnonzero(within)
     pairs = journeys.codes[before].astype(np.int64) * n + journeys.codes[before + 1]
-    return np.bincount(pairs, journeys.over_touches(weights)[before], n * n).reshape(n, n)
+    return np.bincount(pairs, journeys.over_touches(weights)[before], n * n).astype(np.float64).reshape(n, n)

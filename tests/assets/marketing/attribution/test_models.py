@@ -111,7 +111,7 @@ def test_the_chain_converts_as_often_as_the_paths_did(drawn: Journeys) -> None:
 
 @given(rows())
 def test_removal_effects_do_not_change_when_repeated_touches_become_one(drawn: list[Row]) -> None:
-    collapsed = [([channel for channel, _ in groupby(path)], *counts) for path, *counts in drawn]
+    collapsed = [([channel for channel, _ in groupby(path)], n, value, nulls) for path, n, value, nulls in drawn]
     before, after = removal_effects(journeys_of(drawn)), removal_effects(journeys_of(collapsed))
     assert after.effects == pytest.approx(before.effects, abs=1e-9)
 
@@ -185,7 +185,7 @@ def by_coalitions(drawn: list[Row], names: tuple[str, ...]) -> dict[str, float]:
 @given(rows(("mail", "search", "social")))
 def test_channels_that_do_the_same_get_the_same_from_shapley(drawn: list[Row]) -> None:
     swap = {"mail": "search", "search": "mail"}
-    mirrored = [([swap.get(channel, channel) for channel in path], *counts) for path, *counts in drawn]
+    mirrored = [([swap.get(channel, channel) for channel in path], n, value, nulls) for path, n, value, nulls in drawn]
     found = attribute(journeys_of([*drawn, *mirrored])).credits["shapley"]
     if {"mail", "search"} <= set(found):
         assert abs(found["mail"].value_minor - found["search"].value_minor) <= 1
