@@ -43,7 +43,10 @@ TABLE = default_table()
 
 windows = st.one_of(
     st.none(),
-    st.tuples(st.integers(0, 1439), st.integers(1, 1440)).map(sorted).filter(lambda w: w[0] < w[1]).map(tuple),
+    st.tuples(st.integers(0, 1439), st.integers(1, 1440))
+    .map(sorted)
+    .filter(lambda w: w[0] < w[1])
+    .map(lambda w: (w[0], w[1])),
 )
 all_hours = (
     st.lists(windows, min_size=7, max_size=7).filter(lambda week: any(week)).map(lambda week: Hours(tuple(week)))
